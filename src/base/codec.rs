@@ -1,0 +1,197 @@
+//! Bounds-checked little-endian bytes: decoding never panics, never indexes, never allocates.
+
+/// What a decoder found wrong, with the offset inside the decoded bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Malformed {
+    /// Byte offset at which the field begins.
+    pub offset: usize,
+    /// What is wrong there.
+    pub what: &'static str,
+}
+
+/// A cursor over bytes of unknown origin.
+#[derive(Clone, Debug)]
+pub struct Cursor<'a> {
+    bytes: &'a [u8],
+    offset: usize,
+}
+
+impl<'a> Cursor<'a> {
+    /// Starts at the first of `bytes`.
+    #[must_use]
+    pub const fn new(bytes: &'a [u8]) -> Self {
+        Self { bytes, offset: 0 }
+    }
+
+    /// Bytes taken so far.
+    #[must_use]
+    pub const fn offset(&self) -> usize {
+        self.offset
+    }
+
+    /// Bytes left.
+    #[must_use]
+    pub const fn remaining(&self) -> usize {
+        self.bytes.len().saturating_sub(self.offset)
+    }
+
+    /// The error "`what`" at the current offset.
+    #[must_use]
+    pub const fn malformed(&self, what: &'static str) -> Malformed {
+        Malformed { offset: self.offset, what }
+    }
+
+    /// Takes `len` bytes.
+    ///
+    /// # Errors
+    /// [`Malformed`] when fewer are left.
+    pub fn bytes(&mut self, len: usize) -> Result<&'a [u8], Malformed> {
+        let end = self.offset.checked_add(len).ok_or(self.malformed("a length overflows"))?;
+        let taken =
+            self.bytes.get(self.offset..end).ok_or(self.malformed("the bytes end too early"))?;
+        self.offset = end;
+        Ok(taken)
+    }
+
+    /// Takes `N` bytes as an array.
+    ///
+    /// # Errors
+    /// [`Malformed`] when fewer are left.
+    pub fn array<const N: usize>(&mut self) -> Result<[u8; N], Malformed> {
+        let mut array = [0; N];
+        array.copy_from_slice(self.bytes(N)?);
+        Ok(array)
+    }
+
+    /// Takes one byte.
+    ///
+    /// # Errors
+    /// [`Malformed`] at the end.
+    pub fn u8(&mut self) -> Result<u8, Malformed> {
+        self.array().map(u8::from_le_bytes)
+    }
+
+    /// Takes a `u16`.
+    ///
+    /// # Errors
+    /// [`Malformed`] when fewer bytes are left.
+    pub fn u16(&mut self) -> Result<u16, Malformed> {
+        self.array().map(u16::from_le_bytes)
+    }
+
+    /// Takes a `u32`.
+    ///
+    /// # Errors
+    /// [`Malformed`] when fewer bytes are left.
+    pub fn u32(&mut self) -> Result<u32, Malformed> {
+        self.array().map(u32::from_le_bytes)
+    }
+
+    /// Takes a `u64`.
+    ///
+    /// # Errors
+    /// [`Malformed`] when fewer bytes are left.
+    pub fn u64(&mut self) -> Result<u64, Malformed> {
+        self.array().map(u64::from_le_bytes)
+    }
+
+    /// Takes a `u32` length and that many bytes.
+    ///
+    /// # Errors
+    /// [`Malformed`] when fewer bytes are left.
+    pub fn sized(&mut self) -> Result<&'a [u8], Malformed> {
+        let len = self.u32()?;
+        self.bytes(widen(len))
+    }
+
+    /// Takes a `u32` length and that many bytes of UTF-8.
+    ///
+    /// # Errors
+    /// [`Malformed`] when fewer bytes are left or they are not UTF-8.
+    pub fn text(&mut self) -> Result<&'a str, Malformed> {
+        let start = self.malformed("text is not UTF-8");
+        std::str::from_utf8(self.sized()?).map_err(|_| start)
+    }
+
+    /// Requires that nothing is left.
+    ///
+    /// # Errors
+    /// [`Malformed`] when bytes are left over.
+    pub const fn finish(&self) -> Result<(), Malformed> {
+        if self.remaining() == 0 { Ok(()) } else { Err(self.malformed("bytes are left over")) }
+    }
+}
+
+/// Appends a `u32` length and `bytes`.
+///
+/// # Panics
+/// If `bytes` is 4 GiB or longer; every caller's limit is far below.
+pub fn put_sized(out: &mut Vec<u8>, bytes: &[u8]) {
+    out.extend_from_slice(&narrow(bytes.len()).to_le_bytes());
+    out.extend_from_slice(bytes);
+}
+
+/// A `u32` as a length in memory.
+#[must_use]
+#[expect(clippy::as_conversions, reason = "usize has at least 32 bits on every supported target")]
+pub const fn widen(value: u32) -> usize {
+    const { assert!(usize::BITS >= 32) };
+    value as usize
+}
+
+/// A length in memory as a `u64`.
+#[must_use]
+#[expect(clippy::as_conversions, reason = "usize has at most 64 bits on every supported target")]
+pub const fn to_u64(value: usize) -> u64 {
+    const { assert!(usize::BITS <= 64) };
+    value as u64
+}
+
+/// A `u64` that is known to be a length in memory.
+///
+/// # Panics
+/// If it is not: check it against a limit first.
+#[must_use]
+pub fn to_usize(value: u64) -> usize {
+    assert!(usize::try_from(value).is_ok(), "a length of {value} bytes does not fit in memory");
+    usize::try_from(value).unwrap_or(usize::MAX)
+}
+
+/// A length in memory that is known to fit in a `u32` field.
+///
+/// # Panics
+/// If it does not: check it against a limit first.
+#[must_use]
+pub fn narrow(value: usize) -> u32 {
+    assert!(u32::try_from(value).is_ok(), "a length of {value} bytes does not fit in its field");
+    u32::try_from(value).unwrap_or(u32::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_length_beyond_the_end_is_refused_before_anything_is_taken() {
+        let mut bytes = Vec::new();
+        put_sized(&mut bytes, b"abc");
+        bytes.pop();
+        assert_eq!(Cursor::new(&bytes).sized().unwrap_err().what, "the bytes end too early");
+        assert_eq!(
+            Cursor::new(&[0xff; 4]).sized().unwrap_err(),
+            Malformed { offset: 4, what: "the bytes end too early" }
+        );
+    }
+
+    #[test]
+    fn what_was_put_is_taken_and_leftovers_are_noticed() {
+        let mut bytes = Vec::new();
+        put_sized(&mut bytes, "töpfe".as_bytes());
+        bytes.push(7);
+        let mut cursor = Cursor::new(&bytes);
+        assert_eq!(cursor.text(), Ok("töpfe"));
+        assert_eq!(cursor.finish().unwrap_err().what, "bytes are left over");
+        assert_eq!(cursor.u8(), Ok(7));
+        assert_eq!(cursor.finish(), Ok(()));
+    }
+}

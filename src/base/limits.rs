@@ -1,0 +1,31 @@
+//! Every hard limit, so that no length from outside decides how much we allocate (L8, L9).
+
+use super::codec::to_u64;
+
+/// The unit the log is written in, and the size of a segment's header page.
+pub const PAGE: usize = 4096;
+
+/// Smallest legal segment; sizes below 1 MiB are meant for tests.
+pub const SEGMENT_BYTES_MIN: u64 = 8 << 10;
+/// Segment size of a new store unless it asks for another.
+pub const SEGMENT_BYTES_DEFAULT: u64 = 16 << 20;
+/// Largest legal segment.
+pub const SEGMENT_BYTES_MAX: u64 = 1 << 30;
+
+/// Longest key of a keyspace.
+pub const KEY_BYTES_MAX: usize = 64 << 10;
+/// Longest name of a keyspace or collection.
+pub const NAME_BYTES_MAX: usize = 255;
+/// Longest id of a document.
+pub const DOCUMENT_ID_BYTES_MAX: usize = 1 << 10;
+/// Deepest nesting of a document.
+pub const DOCUMENT_DEPTH_MAX: usize = 127;
+/// Longest actor, session or reason of a commit's origin.
+pub const ORIGIN_TEXT_BYTES_MAX: usize = 1 << 10;
+/// Most operations in one batch.
+pub const BATCH_OPERATIONS_MAX: usize = 1 << 20;
+
+// A page is the unit of everything, and a length inside a segment fits a `u32` field.
+const _: () = assert!(SEGMENT_BYTES_MIN.is_multiple_of(to_u64(PAGE)));
+const _: () = assert!(SEGMENT_BYTES_DEFAULT.is_multiple_of(to_u64(PAGE)));
+const _: () = assert!(SEGMENT_BYTES_MAX < 1 << 32);

@@ -1,0 +1,17 @@
+//! Vocabulary: the words, numbers, errors and byte rules that every other floor speaks.
+//!
+//! Pure: no files, no threads, no clock. A type lives here when two floors must mean the same
+//! thing by it. `docs/glossary.md` says what each word means.
+
+pub mod checksum;
+pub mod codec;
+mod error;
+mod ids;
+pub mod limits;
+mod lsn;
+mod time;
+
+pub use error::{Error, ErrorKind, Place, Result};
+pub use ids::{KeyspaceId, SegmentNumber, StoreId, Term};
+pub use lsn::{Lsn, Seq};
+pub use time::Timestamp;

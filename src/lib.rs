@@ -1,0 +1,4 @@
+//! **jidoka** is an embedded write-ahead-log document store.
+
+pub mod base;
+pub mod vfs;

@@ -1,0 +1,2 @@
+//! The `jidoka` command line.
+fn main() {}

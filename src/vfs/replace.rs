@@ -1,0 +1,30 @@
+//! The one way to replace a small file: write beside it, sync, rename, sync the directory.
+
+use std::io;
+use std::path::Path;
+
+use super::fs::{FileExt, OpenMode, Vfs};
+
+/// Makes `dir/name` hold exactly `bytes`, through `dir/name.tmp`.
+///
+/// # Durability
+/// After `Ok` the new content survives a power cut. At every moment before, a crash leaves the
+/// old content, or no file when there was none.
+///
+/// # Errors
+/// As the file system says; `dir/name` is then untouched or already complete.
+///
+/// # Cost
+/// One file sync and one directory sync.
+pub fn replace_file(vfs: &dyn Vfs, dir: &Path, name: &str, bytes: &[u8]) -> io::Result<()> {
+    let beside = dir.join(format!("{name}.tmp"));
+    match vfs.remove(&beside) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    let file = vfs.open(&beside, OpenMode::CreateNew)?;
+    file.write_all_at(bytes, 0)?;
+    file.sync_all()?;
+    vfs.rename(&beside, &dir.join(name))?;
+    vfs.sync_dir(dir)
+}

@@ -1,0 +1,22 @@
+//! Threads: the one place that starts them.
+#![expect(clippy::disallowed_methods, reason = "the one place that may start threads")]
+
+use std::io;
+use std::thread::{Builder, JoinHandle};
+use std::time::Duration;
+
+/// Starts a thread called `name`.
+///
+/// # Errors
+/// When the operating system refuses another thread.
+pub fn spawn<T: Send + 'static>(
+    name: &str,
+    body: impl FnOnce() -> T + Send + 'static,
+) -> io::Result<JoinHandle<T>> {
+    Builder::new().name(name.to_owned()).spawn(body)
+}
+
+/// Waits; for the shells of programs and tests, never for the engine.
+pub fn sleep(time: Duration) {
+    std::thread::sleep(time);
+}
