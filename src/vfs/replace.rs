@@ -15,7 +15,7 @@ use super::fs::{FileExt, OpenMode, Vfs};
 /// As the file system says; `dir/name` is then untouched or already complete.
 ///
 /// # Cost
-/// One file sync and one directory sync.
+/// Two file syncs and one directory sync.
 pub fn replace_file(vfs: &dyn Vfs, dir: &Path, name: &str, bytes: &[u8]) -> io::Result<()> {
     let beside = dir.join(format!("{name}.tmp"));
     match vfs.remove(&beside) {
@@ -24,6 +24,8 @@ pub fn replace_file(vfs: &dyn Vfs, dir: &Path, name: &str, bytes: &[u8]) -> io::
     }
     let file = vfs.open(&beside, OpenMode::CreateNew)?;
     file.write_all_at(bytes, 0)?;
+    // Twice: a file system may report the failure of one sync at the next.
+    file.sync_all()?;
     file.sync_all()?;
     vfs.rename(&beside, &dir.join(name))?;
     vfs.sync_dir(dir)

@@ -1,0 +1,375 @@
+//! The commit protocol: many committers, one write and one sync for all of them.
+//!
+//! ```text
+//! append  lock; make room; check; number, stamp, chain, copy; unlock
+//! wait    completed ≥ mine            → done
+//!         failed                      → OutcomeUnknown for the group in the kernel, else Poisoned
+//!         nobody leads                → lead: take the group, unlock, write, sync, lock,
+//!                                       complete it, wake the next leader, then the followers
+//!         somebody leads              → wait: the first of the filling group as next leader
+//! ```
+//!
+//! The committer who waits first writes for everyone, in its own thread: a lone committer pays
+//! no hand-off. While it is in the kernel the next group fills. The next leader is woken before
+//! the followers, so that the disk is busy while they run. The rejected alternative, a thread
+//! that only flushes, costs every lone commit two context switches.
+//!
+//! - **C1** `Ok` for a synced commit only after a sync that began after its write returned `Ok`.
+//! - **C2** What is visible is a prefix of the log, complete to the durability its writers asked.
+//! - **C3** After a failed write or sync nothing is written or synced again, until a reopen (L3).
+
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+
+use crate::base::{Error, ErrorKind, Lsn, Result, Timestamp};
+use crate::vfs::sync::atomic::{AtomicU64, Ordering};
+use crate::vfs::sync::{Condvar, Mutex, MutexGuard};
+use crate::vfs::{FileExt, Runtime};
+
+use super::draft::{Draft, Payload, Writer};
+use super::format::{Kind, payload_max};
+use super::group::{Group, State, Wants};
+use super::segment::{Segment, SegmentDir, shown_path};
+use super::ticker::Ticker;
+
+/// How far a commit must have come when its call returns.
+#[non_exhaustive]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Durability {
+    /// On stable storage: survives the process, the kernel and the power.
+    #[default]
+    Sync,
+    /// Written to the operating system: survives a process crash.
+    Buffered,
+    /// In our memory: survives nothing until the log is written, within about 100 ms.
+    Memory,
+}
+
+/// Memory commits wait for a write once this much is unwritten, so that memory stays bounded.
+const UNWRITTEN_BYTES_MAX: usize = 1 << 20;
+
+/// A commit that is in the log but perhaps not yet where its writer wants it.
+#[derive(Clone, Copy, Debug)]
+pub struct Appended {
+    /// Its number.
+    pub lsn: Lsn,
+    /// Its time.
+    pub time: Timestamp,
+    group: u64,
+    done: bool,
+}
+
+/// What the store does under the append lock.
+pub trait Appending {
+    /// Whether the commit may be appended, decided against everything appended before it.
+    ///
+    /// # Errors
+    /// Whatever forbids it; nothing is appended then.
+    fn check(&mut self) -> Result<()>;
+
+    /// The commit is in the log, with this number and time; it cannot be refused any more.
+    fn appended(&mut self, lsn: Lsn, time: Timestamp);
+}
+
+/// Counts since the log was opened.
+#[derive(Debug, Default)]
+pub(super) struct Counts {
+    pub(super) commits: AtomicU64,
+    pub(super) groups: AtomicU64,
+    pub(super) syncs: AtomicU64,
+    pub(super) written_bytes: AtomicU64,
+    pub(super) pool_misses: AtomicU64,
+}
+
+/// The log as its committers and its keeper share it.
+#[derive(Debug)]
+pub(super) struct Shared {
+    pub(super) runtime: Runtime,
+    pub(super) segments: SegmentDir,
+    pub(super) writer: Writer,
+    /// Payload of the `TermStart` that opens the writer's era.
+    era: Payload,
+    state: Mutex<State>,
+    ticker: Mutex<Ticker>,
+    next_leader: Condvar,
+    /// Followers by the parity of their group, so that only the right ones wake.
+    done: [Condvar; 2],
+    prepared: Condvar,
+    pub(super) keeper: Condvar,
+    visible: AtomicU64,
+    durable: AtomicU64,
+    pub(super) counts: Counts,
+}
+
+impl Shared {
+    pub(super) fn new(segments: SegmentDir, writer: Writer, era: [u8; 16], state: State) -> Self {
+        let runtime = segments.runtime.clone();
+        let (lsn, time) = state.stamp();
+        let ticker = Ticker::new(runtime.clock.as_ref(), time);
+        Self {
+            runtime,
+            segments,
+            writer,
+            era: Payload::new(era.to_vec()),
+            state: Mutex::new(state),
+            ticker: Mutex::new(ticker),
+            next_leader: Condvar::new(),
+            done: [Condvar::new(), Condvar::new()],
+            prepared: Condvar::new(),
+            keeper: Condvar::new(),
+            visible: AtomicU64::new(lsn.0),
+            durable: AtomicU64::new(lsn.0),
+            counts: Counts::default(),
+        }
+    }
+
+    pub(super) fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock()
+    }
+
+    /// The last commit that readers may see (C2).
+    pub(super) fn visible(&self) -> Lsn {
+        Lsn(self.visible.load(Ordering::Acquire))
+    }
+
+    /// The last commit on stable storage.
+    pub(super) fn durable(&self) -> Lsn {
+        Lsn(self.durable.load(Ordering::Acquire))
+    }
+
+    pub(super) fn clock_suspect(&self) -> bool {
+        self.ticker.lock().suspect
+    }
+
+    /// Appends a commit. It is not visible before [`Shared::wait`] returned `Ok`.
+    pub(super) fn append(
+        &self,
+        payload: &Payload,
+        durability: Durability,
+        appending: &mut dyn Appending,
+    ) -> Result<Appended> {
+        let max = payload_max(self.segments.segment_bytes);
+        if crate::base::codec::to_u64(payload.bytes().len()) > max {
+            let what = format!(
+                "a commit of {} bytes is larger than this store's segments take ({max} bytes); \
+                 split it, or create the store with larger segments",
+                payload.bytes().len()
+            );
+            return Err(Error::new(ErrorKind::Invalid, what));
+        }
+        let mut state = self.lock();
+        if state.position.term < self.writer.term {
+            self.make_room(&mut state, self.era.record_len())?;
+            let time = self.next_time(&state);
+            state.append(&Draft {
+                kind: Kind::TermStart,
+                writer: self.writer,
+                time,
+                payload: &self.era,
+            });
+        }
+        self.make_room(&mut state, payload.record_len())?;
+        appending.check()?;
+        let time = self.next_time(&state);
+        state.append(&Draft { kind: Kind::Commit, writer: self.writer, time, payload });
+        let lsn = state.position.lsn;
+        appending.appended(lsn, time);
+        self.counts.commits.fetch_add(1, Ordering::Relaxed);
+        Ok(self.appended(&mut state, lsn, time, durability))
+    }
+
+    /// Notes what the new commit waits for.
+    fn appended(
+        &self,
+        state: &mut State,
+        lsn: Lsn,
+        time: Timestamp,
+        durability: Durability,
+    ) -> Appended {
+        let alone = state.leading.is_none() && state.filling.wants == Wants::Nothing;
+        let fits = state.filling.len() < UNWRITTEN_BYTES_MAX;
+        let done = durability == Durability::Memory && alone && fits;
+        if done {
+            // Everything before it is complete, so it may be seen at once (C2).
+            self.visible.store(lsn.0, Ordering::Release);
+            self.tell_keeper(state);
+        } else {
+            let wants = if durability == Durability::Sync { Wants::Sync } else { Wants::Write };
+            state.filling.wants = state.filling.wants.max(wants);
+        }
+        Appended { lsn, time, group: state.filling.id, done }
+    }
+
+    pub(super) fn next_time(&self, state: &State) -> Timestamp {
+        self.ticker.lock().next(self.runtime.clock.as_ref(), state.position.time)
+    }
+
+    /// Makes sure that a record of `record_len` bytes fits, rotating if needed.
+    ///
+    /// # Errors
+    /// `Closed`, `Poisoned`; `Full` or `Io` when no segment can be prepared, before anything is
+    /// numbered.
+    pub(super) fn make_room(
+        &self,
+        state: &mut MutexGuard<'_, State>,
+        record_len: u64,
+    ) -> Result<()> {
+        loop {
+            refuse_if_stopped(state)?;
+            if state.has_room(record_len, self.segments.segment_bytes) {
+                return Ok(());
+            }
+            if let Some(spare) = state.spare.take() {
+                state.rotate(spare);
+            } else if state.preparing {
+                self.prepared.wait(state);
+            } else {
+                self.counts.pool_misses.fetch_add(1, Ordering::Relaxed);
+                self.prepare_spare(state)?;
+            }
+        }
+    }
+
+    /// Prepares the next segment with the append lock released.
+    pub(super) fn prepare_spare(&self, state: &mut MutexGuard<'_, State>) -> Result<()> {
+        let number = state.active.number.next();
+        state.preparing = true;
+        let spare = MutexGuard::unlocked(state, || self.segments.prepare(number));
+        state.preparing = false;
+        self.prepared.notify_all();
+        state.spare = Some(spare?);
+        Ok(())
+    }
+
+    /// Waits until the commit is as durable as asked, leading if nobody does.
+    ///
+    /// # Errors
+    /// `OutcomeUnknown` when the write or sync of its group failed, `Poisoned` when an earlier
+    /// one did.
+    pub(super) fn wait(&self, appended: &Appended) -> Result<()> {
+        if appended.done {
+            return Ok(());
+        }
+        let mut state = self.lock();
+        self.wait_for_group(&mut state, appended.group)
+    }
+
+    pub(super) fn wait_for_group(
+        &self,
+        state: &mut MutexGuard<'_, State>,
+        group: u64,
+    ) -> Result<()> {
+        loop {
+            if group <= state.completed {
+                return Ok(());
+            }
+            if let Some(failure) = &state.failure {
+                return Err(if group == failure.group {
+                    outcome_unknown(&failure.error)
+                } else {
+                    poisoned(&failure.error)
+                });
+            }
+            if state.leading.is_none() {
+                self.lead(state);
+            } else if group == state.filling.id && !state.next_leader_waits {
+                state.next_leader_waits = true;
+                self.next_leader.wait(state);
+                state.next_leader_waits = false;
+            } else {
+                self.done_of(group).wait(state);
+            }
+        }
+    }
+
+    fn done_of(&self, group: u64) -> &Condvar {
+        let [even, odd] = &self.done;
+        if group.is_multiple_of(2) { even } else { odd }
+    }
+
+    /// Takes the filling group, writes and syncs it, and wakes whoever waits for it.
+    pub(super) fn lead(&self, state: &mut MutexGuard<'_, State>) {
+        let group = state.take_group();
+        // A panic in here must not leave the others waiting for a leader who is gone.
+        let outcome = MutexGuard::unlocked(state, || {
+            catch_unwind(AssertUnwindSafe(|| self.write_group(&group)))
+        });
+        let (outcome, panic) = match outcome {
+            Ok(outcome) => (outcome, None),
+            Err(panic) => {
+                let what = "the thread that wrote the log panicked";
+                (Err(Error::new(ErrorKind::Bug, what)), Some(panic))
+            }
+        };
+        state.finish_group(&group, outcome);
+        self.publish(state, &group);
+        if state.next_leader_waits {
+            self.next_leader.notify_one();
+        }
+        if state.failure.is_some() {
+            self.done.iter().for_each(|condvar| {
+                condvar.notify_all();
+            });
+        } else {
+            self.done_of(group.id).notify_all();
+        }
+        self.tell_keeper(state);
+        if let Some(panic) = panic {
+            resume_unwind(panic);
+        }
+    }
+
+    fn publish(&self, state: &State, group: &Group) {
+        if state.completed == group.id {
+            self.visible.store(group.end.lsn.0, Ordering::Release);
+            self.durable.store(state.durable.lsn.0, Ordering::Release);
+        }
+    }
+
+    /// The only writes and syncs of the commit path.
+    fn write_group(&self, group: &Group) -> Result<()> {
+        if !group.is_empty() {
+            self.counts.groups.fetch_add(1, Ordering::Relaxed);
+            for piece in &group.pieces {
+                let written = piece.segment.file.write_all_at(&piece.bytes, piece.start);
+                written.map_err(|error| stopped("write", &piece.segment, error, piece.start))?;
+                let len = crate::base::codec::to_u64(piece.bytes.len());
+                self.counts.written_bytes.fetch_add(len, Ordering::Relaxed);
+            }
+        }
+        if group.wants == Wants::Sync {
+            for segment in &group.to_sync {
+                self.counts.syncs.fetch_add(1, Ordering::Relaxed);
+                segment.file.sync_data().map_err(|error| stopped("sync", segment, error, 0))?;
+            }
+        }
+        Ok(())
+    }
+}
+
+fn stopped(doing: &str, segment: &Segment, error: std::io::Error, offset: u64) -> Error {
+    Error::io(&format!("{doing} the log"), &shown_path(segment.number), error).at_offset(offset)
+}
+
+pub(super) fn refuse_if_stopped(state: &State) -> Result<()> {
+    if let Some(failure) = &state.failure {
+        return Err(poisoned(&failure.error));
+    }
+    if state.closed {
+        return Err(Error::new(ErrorKind::Closed, "the store is closed; open it again"));
+    }
+    Ok(())
+}
+
+fn outcome_unknown(cause: &Error) -> Error {
+    cause
+        .clone()
+        .as_kind(ErrorKind::OutcomeUnknown)
+        .within("this write may or may not survive: close the store and open it again to see")
+}
+
+pub(super) fn poisoned(cause: &Error) -> Error {
+    cause.clone().as_kind(ErrorKind::Poisoned).within(
+        "nothing of this call was written, because an earlier write or sync of the log failed: \
+         close the store and open it again",
+    )
+}

@@ -1,0 +1,526 @@
+//! The bytes of the log: `docs/format/wal.md` in code, and nothing else.
+//!
+//! Pure. Changing anything here? Also the page, its version table and the golden files.
+
+use crate::base::checksum::{crc32c, crc32c_seeded, hash64};
+use crate::base::codec::{Cursor, narrow, to_u64};
+use crate::base::limits::PAGE;
+use crate::base::{Lsn, SegmentNumber, Seq, StoreId, Term, Timestamp};
+
+/// Version this build writes, and the newest it reads.
+pub const VERSION: u32 = 0;
+const MAGIC: &[u8; 8] = b"JIDOKWAL";
+
+/// Bytes of the segment header that hold fields; the rest of its page is zero.
+const SEGMENT_FIELDS: usize = 512;
+const SEGMENT_CHECKSUM: usize = 508;
+
+/// Offset of the first record of a segment.
+pub const RECORDS_START: u64 = 4096;
+const _: () = assert!(RECORDS_START == to_u64(PAGE));
+
+/// Size of a record's header.
+pub const RECORD_HEADER: usize = 72;
+/// Records start at multiples of this.
+pub const ALIGN: usize = 8;
+/// Bytes of a `SegmentEnd`, for which every other record leaves room.
+pub const SEGMENT_END_LEN: usize = RECORD_HEADER + 16;
+/// Bytes of a `SegmentStart`.
+pub const SEGMENT_START_LEN: usize = RECORD_HEADER + 16;
+/// Bytes of a `TermStart`.
+pub const TERM_START_LEN: usize = RECORD_HEADER + 16;
+const _: () = assert!(SEGMENT_END_LEN.is_multiple_of(ALIGN));
+
+/// One table of `docs/format/wal.md`: its heading, and each field's name, offset and size.
+pub type Layout = (&'static str, &'static [(&'static str, usize, usize)]);
+
+/// The tables of the page, for the test that compares them.
+pub const LAYOUTS: &[Layout] = &[
+    (
+        "Segment header",
+        &[
+            ("magic", 0, 8),
+            ("version", 8, 4),
+            ("compatible", 12, 4),
+            ("read_compatible", 16, 4),
+            ("incompatible", 20, 4),
+            ("store_id", 24, 16),
+            ("segment", 40, 8),
+            ("segment_bytes", 48, 8),
+            ("salt", 56, 8),
+            ("reserved", 64, 444),
+            ("checksum", SEGMENT_CHECKSUM, 4),
+        ],
+    ),
+    (
+        "Record header",
+        &[
+            ("checksum", 0, 4),
+            ("length", 4, 4),
+            ("seq", 8, 8),
+            ("lsn", 16, 8),
+            ("term", 24, 8),
+            ("leader", 32, 4),
+            ("kind", 36, 1),
+            ("flags", 37, 1),
+            ("reserved", 38, 2),
+            ("time", 40, 8),
+            ("chain", 48, 8),
+            ("payload_hash", 56, 8),
+            ("claim", CLAIM, 8),
+        ],
+    ),
+    ("TermStart payload", &[("era", 0, 16)]),
+    ("SegmentStart payload", &[("predecessor", 0, 8), ("predecessor_salt", 8, 8)]),
+    ("SegmentEnd payload", &[("successor", 0, 8), ("successor_salt", 8, 8)]),
+];
+
+const CLAIM: usize = 64;
+
+/// Random number of one life of a segment file; part of every record's checksum.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Salt(pub u64);
+
+/// What the header page of a segment says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SegmentHeader {
+    /// The store the segment belongs to.
+    pub store_id: StoreId,
+    /// Its number.
+    pub segment: SegmentNumber,
+    /// Its full size.
+    pub segment_bytes: u64,
+    /// Its salt.
+    pub salt: Salt,
+}
+
+/// Why a header page is not one of ours to read.
+#[non_exhaustive]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum HeaderFault {
+    /// Not what was written.
+    Damaged(&'static str),
+    /// Written by a newer version, or needs a feature this build lacks.
+    Newer,
+}
+
+impl SegmentHeader {
+    /// The header page.
+    #[must_use]
+    pub fn encode(&self) -> Vec<u8> {
+        let mut page = Vec::with_capacity(PAGE);
+        page.extend_from_slice(MAGIC);
+        page.extend_from_slice(&VERSION.to_le_bytes());
+        page.extend_from_slice(&[0; 12]); // no features yet
+        page.extend_from_slice(&self.store_id.0);
+        page.extend_from_slice(&self.segment.0.to_le_bytes());
+        page.extend_from_slice(&self.segment_bytes.to_le_bytes());
+        page.extend_from_slice(&self.salt.0.to_le_bytes());
+        page.resize(SEGMENT_CHECKSUM, 0);
+        page.extend_from_slice(&crc32c(&page).to_le_bytes());
+        page.resize(PAGE, 0);
+        page
+    }
+
+    /// Reads a header page.
+    ///
+    /// # Errors
+    /// [`HeaderFault`]; never panics, whatever the bytes are.
+    pub fn decode(page: &[u8]) -> Result<Self, HeaderFault> {
+        const SHORT: HeaderFault = HeaderFault::Damaged("the header page is cut short");
+        let (fields, rest) = page.split_at_checked(SEGMENT_FIELDS).ok_or(SHORT)?;
+        if rest.len() != PAGE - SEGMENT_FIELDS {
+            return Err(SHORT);
+        }
+        let mut cursor = Cursor::new(fields);
+        let mut read = || -> Result<_, crate::base::codec::Malformed> {
+            let magic = cursor.array::<8>()?;
+            let version = cursor.u32()?;
+            let features = (cursor.u32()?, cursor.u32()?, cursor.u32()?);
+            let header = Self {
+                store_id: StoreId(cursor.array()?),
+                segment: SegmentNumber(cursor.u64()?),
+                segment_bytes: cursor.u64()?,
+                salt: Salt(cursor.u64()?),
+            };
+            let reserved = cursor.bytes(SEGMENT_CHECKSUM - 64)?;
+            Ok((magic, version, features, header, reserved, cursor.u32()?))
+        };
+        let (magic, version, features, header, reserved, checksum) = read().map_err(|_| SHORT)?;
+        if &magic != MAGIC {
+            return Err(HeaderFault::Damaged("the header page does not begin with JIDOKWAL"));
+        }
+        if crc32c(fields.get(..SEGMENT_CHECKSUM).unwrap_or_default()) != checksum {
+            return Err(HeaderFault::Damaged("the header checksum does not match"));
+        }
+        // Only an intact header can be trusted when it says that it is newer.
+        let (_compatible, read_compatible, incompatible) = features;
+        if version > VERSION || incompatible != 0 || read_compatible != 0 {
+            return Err(HeaderFault::Newer);
+        }
+        if reserved.iter().chain(rest).any(|byte| *byte != 0) || header.salt == Salt(0) {
+            return Err(HeaderFault::Damaged("a reserved byte of the header page is not zero"));
+        }
+        Ok(header)
+    }
+}
+
+/// What a record is.
+#[non_exhaustive]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// A batch of changes.
+    Commit,
+    /// The first record of a writer's era.
+    TermStart,
+    /// The first record of a segment.
+    SegmentStart,
+    /// The last record of a segment.
+    SegmentEnd,
+    /// A promise about the time of the next commit, and a claim.
+    TimeMark,
+    /// The writer closed here.
+    CleanClose,
+    /// Reserved: the log before it is in tables.
+    Checkpoint,
+}
+
+impl Kind {
+    /// The number in the record header.
+    #[must_use]
+    pub const fn number(self) -> u8 {
+        match self {
+            Self::Commit => 1,
+            Self::TermStart => 2,
+            Self::SegmentStart => 3,
+            Self::SegmentEnd => 4,
+            Self::TimeMark => 5,
+            Self::CleanClose => 6,
+            Self::Checkpoint => 7,
+        }
+    }
+
+    const fn from_number(number: u8) -> Option<Self> {
+        Some(match number {
+            1 => Self::Commit,
+            2 => Self::TermStart,
+            3 => Self::SegmentStart,
+            4 => Self::SegmentEnd,
+            5 => Self::TimeMark,
+            6 => Self::CleanClose,
+            7 => Self::Checkpoint,
+            _ => return None,
+        })
+    }
+
+    /// Whether the record is a position in the log, the same on every copy.
+    #[must_use]
+    pub const fn takes_lsn(self) -> bool {
+        matches!(self, Self::Commit | Self::TermStart)
+    }
+
+    /// The name used by the tools.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Commit => "commit",
+            Self::TermStart => "term_start",
+            Self::SegmentStart => "segment_start",
+            Self::SegmentEnd => "segment_end",
+            Self::TimeMark => "time_mark",
+            Self::CleanClose => "clean_close",
+            Self::Checkpoint => "checkpoint",
+        }
+    }
+}
+
+/// The header of one record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RecordHeader {
+    /// Payload bytes.
+    pub length: u32,
+    /// Number of the record on this copy.
+    pub seq: Seq,
+    /// The commit, or the last commit before a bookkeeping record.
+    pub lsn: Lsn,
+    /// The writer's era.
+    pub term: Term,
+    /// The writer of the era.
+    pub leader: u32,
+    /// What it is.
+    pub kind: Kind,
+    /// When.
+    pub time: Timestamp,
+    /// Hash of the history up to here.
+    pub chain: u64,
+    /// Hash of the payload.
+    pub payload_hash: u64,
+    /// Everything up to here was synced before; zero is no claim.
+    pub claim: Seq,
+}
+
+/// Why bytes are not a record.
+#[non_exhaustive]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RecordFault {
+    /// Not a record of this place: torn, rotten, stale or never written.
+    Invalid(&'static str),
+    /// Intact, but of a kind or with flags this build does not know.
+    Newer,
+}
+
+/// Where a checksum begins: bytes of another segment, life or place do not verify.
+fn seed(salt: Salt, offset: u64) -> u32 {
+    crc32c_seeded(crc32c(&salt.0.to_le_bytes()), &offset.to_le_bytes())
+}
+
+impl RecordHeader {
+    /// Appends the header as it is at `offset` of the segment with `salt`.
+    pub fn encode(&self, salt: Salt, offset: u64, out: &mut Vec<u8>) {
+        let start = out.len();
+        out.extend_from_slice(&[0; 4]);
+        out.extend_from_slice(&self.length.to_le_bytes());
+        out.extend_from_slice(&self.seq.0.to_le_bytes());
+        out.extend_from_slice(&self.lsn.0.to_le_bytes());
+        out.extend_from_slice(&self.term.0.to_le_bytes());
+        out.extend_from_slice(&self.leader.to_le_bytes());
+        out.extend_from_slice(&[self.kind.number(), 0, 0, 0]);
+        out.extend_from_slice(&self.time.0.to_le_bytes());
+        out.extend_from_slice(&self.chain.to_le_bytes());
+        out.extend_from_slice(&self.payload_hash.to_le_bytes());
+        out.extend_from_slice(&self.claim.0.to_le_bytes());
+        if let Some(header) = out.get_mut(start..) {
+            seal(header, salt, offset);
+        }
+    }
+
+    /// Reads the header at `offset` of the segment with `salt`; `bytes` may be longer.
+    ///
+    /// # Errors
+    /// [`RecordFault`]; never panics, whatever the bytes are.
+    pub fn decode(bytes: &[u8], salt: Salt, offset: u64) -> Result<Self, RecordFault> {
+        const SHORT: RecordFault = RecordFault::Invalid("the record header is cut short");
+        let header = bytes.get(..RECORD_HEADER).ok_or(SHORT)?;
+        let mut cursor = Cursor::new(header);
+        let stored = cursor.u32().map_err(|_| SHORT)?;
+        let covered = header.get(4..).unwrap_or_default();
+        if crc32c_seeded(seed(salt, offset), covered) != stored {
+            return Err(RecordFault::Invalid("the record checksum does not match"));
+        }
+        let mut read = || -> Result<_, crate::base::codec::Malformed> {
+            let length = cursor.u32()?;
+            let seq = Seq(cursor.u64()?);
+            let lsn = Lsn(cursor.u64()?);
+            let term = Term(cursor.u64()?);
+            let leader = cursor.u32()?;
+            let [kind, flags, reserved @ ..] = cursor.array::<4>()?;
+            let known = Kind::from_number(kind).filter(|_| flags == 0 && reserved == [0, 0]);
+            let time = Timestamp(cursor.u64()?);
+            let (chain, payload_hash, claim) = (cursor.u64()?, cursor.u64()?, Seq(cursor.u64()?));
+            Ok(known.map(|kind| Self {
+                length,
+                seq,
+                lsn,
+                term,
+                leader,
+                kind,
+                time,
+                chain,
+                payload_hash,
+                claim,
+            }))
+        };
+        read().map_err(|_| SHORT)?.ok_or(RecordFault::Newer)
+    }
+
+    /// Bytes of the whole record: header, payload, padding.
+    #[must_use]
+    pub fn record_len(&self) -> u64 {
+        padded(to_u64(RECORD_HEADER) + u64::from(self.length))
+    }
+}
+
+/// Writes the checksum of an encoded header.
+fn seal(header: &mut [u8], salt: Salt, offset: u64) {
+    if let Some((checksum, covered)) = header.split_at_mut_checked(4) {
+        let covered = covered.get(..RECORD_HEADER - 4).unwrap_or_default();
+        checksum.copy_from_slice(&crc32c_seeded(seed(salt, offset), covered).to_le_bytes());
+    }
+}
+
+/// Stamps a durable claim into an encoded header and seals it again.
+///
+/// # Panics
+/// If `header` is shorter than a header.
+pub fn stamp_claim(header: &mut [u8], salt: Salt, offset: u64, claim: Seq) {
+    assert!(header.len() >= RECORD_HEADER, "a claim belongs into a whole header");
+    if let Some(field) = header.get_mut(CLAIM..CLAIM + 8) {
+        field.copy_from_slice(&claim.0.to_le_bytes());
+    }
+    seal(header, salt, offset);
+}
+
+/// `len` rounded up to where the next record starts.
+#[must_use]
+pub const fn padded(len: u64) -> u64 {
+    len.next_multiple_of(to_u64(ALIGN))
+}
+
+/// `offset` rounded down to its page.
+#[must_use]
+pub const fn page_floor(offset: u64) -> u64 {
+    offset - offset % to_u64(PAGE)
+}
+
+/// `offset` rounded up to a page.
+#[must_use]
+pub const fn page_ceil(offset: u64) -> u64 {
+    offset.next_multiple_of(to_u64(PAGE))
+}
+
+/// The longest payload a segment of `segment_bytes` takes.
+///
+/// Room is left for the header page, a `SegmentStart`, a `TermStart` and a `SegmentEnd`.
+#[must_use]
+pub const fn payload_max(segment_bytes: u64) -> u64 {
+    let fixed = SEGMENT_START_LEN + TERM_START_LEN + SEGMENT_END_LEN + RECORD_HEADER;
+    let free = segment_bytes - RECORDS_START - to_u64(fixed);
+    free - free % to_u64(ALIGN)
+}
+
+/// The payload of a `SegmentStart` or a `SegmentEnd`: the neighbour's number and salt.
+#[must_use]
+pub fn encode_neighbour(segment: SegmentNumber, salt: Salt) -> [u8; 16] {
+    let mut payload = [0; 16];
+    let (number, rest) = payload.split_at_mut(8);
+    number.copy_from_slice(&segment.0.to_le_bytes());
+    rest.copy_from_slice(&salt.0.to_le_bytes());
+    payload
+}
+
+/// Reads the payload of a `SegmentStart` or a `SegmentEnd`; `None` if it is not one.
+#[must_use]
+pub fn decode_neighbour(payload: &[u8]) -> Option<(SegmentNumber, Salt)> {
+    let mut cursor = Cursor::new(payload);
+    let neighbour = (SegmentNumber(cursor.u64().ok()?), Salt(cursor.u64().ok()?));
+    cursor.finish().ok().map(|()| neighbour)
+}
+
+/// What the chain becomes after the record with `header`.
+#[must_use]
+pub fn next_chain(previous: u64, header: &RecordHeader) -> u64 {
+    let mut input = Vec::with_capacity(45);
+    input.extend_from_slice(&previous.to_le_bytes());
+    input.extend_from_slice(&header.lsn.0.to_le_bytes());
+    input.extend_from_slice(&header.term.0.to_le_bytes());
+    input.extend_from_slice(&header.leader.to_le_bytes());
+    input.extend_from_slice(&header.time.0.to_le_bytes());
+    input.push(header.kind.number());
+    input.extend_from_slice(&header.payload_hash.to_le_bytes());
+    hash64(&input)
+}
+
+/// Length of a payload as its header says it.
+///
+/// # Panics
+/// If it is longer than any segment: check it against [`payload_max`] first.
+#[must_use]
+pub fn length_field(payload: &[u8]) -> u32 {
+    narrow(payload.len())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn record() -> RecordHeader {
+        RecordHeader {
+            length: 3,
+            seq: Seq(9),
+            lsn: Lsn(7),
+            term: Term(1),
+            leader: 0,
+            kind: Kind::Commit,
+            time: Timestamp(1_700_000_000_000_000),
+            chain: 0x0102_0304_0506_0708,
+            payload_hash: hash64(b"abc"),
+            claim: Seq(8),
+        }
+    }
+
+    #[test]
+    fn a_header_is_read_back_and_every_flipped_bit_is_noticed() {
+        let mut bytes = Vec::new();
+        record().encode(Salt(5), 4096, &mut bytes);
+        assert_eq!(bytes.len(), RECORD_HEADER);
+        assert_eq!(RecordHeader::decode(&bytes, Salt(5), 4096), Ok(record()));
+        for bit in 0..RECORD_HEADER * 8 {
+            bytes[bit / 8] ^= 1 << (bit % 8);
+            assert!(RecordHeader::decode(&bytes, Salt(5), 4096).is_err(), "bit {bit}");
+            bytes[bit / 8] ^= 1 << (bit % 8);
+        }
+    }
+
+    #[test]
+    fn a_record_of_another_life_or_place_is_not_valid() {
+        let mut bytes = Vec::new();
+        record().encode(Salt(5), 4096, &mut bytes);
+        assert!(RecordHeader::decode(&bytes, Salt(6), 4096).is_err());
+        assert!(RecordHeader::decode(&bytes, Salt(5), 4104).is_err());
+        assert!(RecordHeader::decode(&[0; RECORD_HEADER], Salt(5), 4096).is_err());
+    }
+
+    #[test]
+    fn zeroes_are_no_record_even_if_their_checksum_fits() {
+        for seed in 0..200_000 {
+            assert!(RecordHeader::decode(&[0; RECORD_HEADER], Salt(seed), 4096).is_err());
+        }
+    }
+
+    #[test]
+    fn a_stamped_claim_is_covered_by_the_checksum() {
+        let mut bytes = Vec::new();
+        record().encode(Salt(5), 8192, &mut bytes);
+        stamp_claim(&mut bytes, Salt(5), 8192, Seq(77));
+        let expected = RecordHeader { claim: Seq(77), ..record() };
+        assert_eq!(RecordHeader::decode(&bytes, Salt(5), 8192), Ok(expected));
+    }
+
+    #[test]
+    fn every_flipped_bit_of_a_segment_header_page_is_noticed() {
+        let header = SegmentHeader {
+            store_id: StoreId([7; 16]),
+            segment: SegmentNumber(3),
+            segment_bytes: 8192,
+            salt: Salt(99),
+        };
+        let mut page = header.encode();
+        assert_eq!(SegmentHeader::decode(&page), Ok(header));
+        for bit in 0..PAGE * 8 {
+            page[bit / 8] ^= 1 << (bit % 8);
+            assert!(SegmentHeader::decode(&page).is_err(), "bit {bit}");
+            page[bit / 8] ^= 1 << (bit % 8);
+        }
+    }
+
+    #[test]
+    fn an_intact_header_of_a_newer_version_is_told_apart_from_damage() {
+        let header = SegmentHeader {
+            store_id: StoreId([7; 16]),
+            segment: SegmentNumber(3),
+            segment_bytes: 8192,
+            salt: Salt(99),
+        };
+        let mut page = header.encode();
+        page[8] = 1;
+        assert!(matches!(SegmentHeader::decode(&page), Err(HeaderFault::Damaged(_))));
+        let checksum = crc32c(&page[..SEGMENT_CHECKSUM]).to_le_bytes();
+        page[SEGMENT_CHECKSUM..SEGMENT_CHECKSUM + 4].copy_from_slice(&checksum);
+        assert_eq!(SegmentHeader::decode(&page), Err(HeaderFault::Newer));
+    }
+
+    #[test]
+    fn the_smallest_segment_takes_a_record() {
+        assert_eq!(payload_max(8192), 3760);
+    }
+}

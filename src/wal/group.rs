@@ -1,0 +1,278 @@
+//! Commit groups: the bytes that one leader writes, and the state that decides what is in them.
+//!
+//! In memory only; `commit.rs` does the I/O. Invariants:
+//!
+//! - **G1** Groups complete in the order of their ids, so everything before a completed group is
+//!   complete.
+//! - **G2** A group's bytes begin with the partial page before it, so whole pages are written.
+//! - **G3** A claim is stamped when a group is taken, and only with what a sync has returned for.
+//! - **G4** After a failure nothing completes any more.
+
+use std::collections::BTreeMap;
+
+use crate::base::codec::{to_u64, to_usize};
+use crate::base::limits::PAGE;
+use crate::base::{Error, Lsn, Result, SegmentNumber, Seq, Timestamp};
+
+use super::draft::{Draft, Payload, Spot, Writer, end_payload, start_payload};
+use super::format::{
+    Kind, RECORDS_START, SEGMENT_END_LEN, SEGMENT_START_LEN, page_ceil, page_floor, stamp_claim,
+};
+use super::mend::Mended;
+use super::scan::Position;
+use super::segment::Segment;
+
+/// What the members of a group wait for; a group gives all of them the strongest.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Wants {
+    Nothing,
+    Write,
+    Sync,
+}
+
+/// Consecutive bytes of one segment, from a page's start.
+#[derive(Debug)]
+pub(super) struct Piece {
+    pub(super) segment: Segment,
+    pub(super) start: u64,
+    pub(super) bytes: Vec<u8>,
+}
+
+/// Records that one leader writes and one sync makes durable.
+#[derive(Debug)]
+pub(super) struct Group {
+    pub(super) id: u64,
+    pub(super) pieces: Vec<Piece>,
+    /// Where the first record's header is in the first piece; `None` without records.
+    first: Option<usize>,
+    pub(super) wants: Wants,
+    /// Where the log stands after the group.
+    pub(super) end: Position,
+    /// Segments to sync, oldest first, when `wants` is `Sync`.
+    pub(super) to_sync: Vec<Segment>,
+}
+
+impl Group {
+    fn new(id: u64, segment: Segment, offset: u64, page: Vec<u8>, end: Position) -> Self {
+        assert_eq!(page_floor(offset) + to_u64(page.len()), offset, "G2");
+        let piece = Piece { segment, start: page_floor(offset), bytes: page };
+        let (wants, to_sync) = (Wants::Nothing, Vec::new());
+        Self { id, pieces: vec![piece], first: None, wants, end, to_sync }
+    }
+
+    pub(super) const fn is_empty(&self) -> bool {
+        self.first.is_none()
+    }
+
+    /// Bytes waiting to be written.
+    pub(super) fn len(&self) -> usize {
+        self.pieces.iter().map(|piece| piece.bytes.len()).sum()
+    }
+}
+
+/// Why nothing completes any more.
+#[derive(Clone, Debug)]
+pub(super) struct Failure {
+    /// The group whose write had begun: its outcome is unknown.
+    pub(super) group: u64,
+    pub(super) error: Error,
+}
+
+/// A segment with bytes that a sync must still reach, or confirm.
+#[derive(Debug)]
+struct Dirty {
+    segment: Segment,
+    /// It was sealed when last synced: one more sync confirms it, and it is done.
+    confirming: bool,
+}
+
+/// Everything under the append lock.
+#[derive(Debug)]
+pub(super) struct State {
+    /// After the last appended record.
+    pub(super) position: Position,
+    pub(super) active: Segment,
+    /// The end of the last appended record in the active segment.
+    pub(super) offset: u64,
+    /// The predecessor, while the active segment has no records.
+    start_after: Option<Option<Segment>>,
+    pub(super) filling: Group,
+    /// The group whose leader is in the kernel.
+    pub(super) leading: Option<u64>,
+    /// Every group up to here is complete (G1).
+    pub(super) completed: u64,
+    pub(super) next_leader_waits: bool,
+    pub(super) failure: Option<Failure>,
+    /// Everything up to here is on stable storage.
+    pub(super) durable: Position,
+    /// The last claim stamped.
+    pub(super) claimed: Seq,
+    /// The last record that a claim should cover.
+    pub(super) last_commit: Seq,
+    dirty: BTreeMap<SegmentNumber, Dirty>,
+    pub(super) spare: Option<Segment>,
+    pub(super) preparing: bool,
+    pub(super) closed: bool,
+    /// The keeper sleeps until it is told; otherwise it looks again by itself.
+    pub(super) keeper_parked: bool,
+    /// The last appended record is a `CleanClose`.
+    pub(super) clean: bool,
+}
+
+impl State {
+    pub(super) fn new(tail: Mended) -> Self {
+        let Mended { segment, offset, page, position, start_after, clean } = tail;
+        Self {
+            position,
+            active: segment.clone(),
+            offset,
+            start_after,
+            filling: Group::new(1, segment, offset, page, position),
+            leading: None,
+            completed: 0,
+            next_leader_waits: false,
+            failure: None,
+            durable: position,
+            claimed: position.seq,
+            last_commit: Seq::ZERO,
+            dirty: BTreeMap::new(),
+            spare: None,
+            preparing: false,
+            closed: false,
+            keeper_parked: false,
+            clean,
+        }
+    }
+
+    /// Whether a record of `record_len` bytes fits, its segment's start and end included.
+    pub(super) fn has_room(&self, record_len: u64, segment_bytes: u64) -> bool {
+        let start = if self.start_after.is_some() { SEGMENT_START_LEN } else { 0 };
+        let end = self.offset + to_u64(start + SEGMENT_END_LEN) + record_len;
+        end <= segment_bytes
+    }
+
+    /// Ends the active segment and goes on in `next`, which is durable under its name.
+    pub(super) fn rotate(&mut self, next: Segment) {
+        self.put(Kind::SegmentEnd, &end_payload(&next));
+        let before = std::mem::replace(&mut self.active, next.clone());
+        self.offset = RECORDS_START;
+        self.start_after = Some(Some(before));
+        self.filling.pieces.push(Piece { segment: next, start: RECORDS_START, bytes: Vec::new() });
+    }
+
+    /// Appends a bookkeeping record.
+    pub(super) fn put(&mut self, kind: Kind, payload: &Payload) {
+        let writer = Writer { term: self.position.term, leader: 0 };
+        self.append(&Draft { kind, writer, time: self.position.time, payload });
+    }
+
+    /// Appends a bookkeeping record that says when.
+    pub(super) fn put_at(&mut self, kind: Kind, time: Timestamp) {
+        let writer = Writer { term: self.position.term, leader: 0 };
+        self.append(&Draft { kind, writer, time, payload: &Payload::new(Vec::new()) });
+    }
+
+    /// Appends a record, after the segment's start if that is missing. The caller made room.
+    pub(super) fn append(&mut self, draft: &Draft<'_>) {
+        if let Some(before) = self.start_after.take() {
+            self.put(Kind::SegmentStart, &start_payload(before.as_ref()));
+        }
+        let spot = Spot { salt: self.active.salt, offset: self.offset };
+        let Some(piece) = self.filling.pieces.last_mut() else { return };
+        assert_eq!(piece.start + to_u64(piece.bytes.len()), self.offset, "G2");
+        if self.filling.first.is_none() {
+            self.filling.first = Some(piece.bytes.len());
+        }
+        let header = self.position.draft(draft, spot, &mut piece.bytes);
+        self.offset += header.record_len();
+        self.filling.end = self.position;
+        if draft.kind.takes_lsn() {
+            self.last_commit = header.seq;
+        }
+        self.clean = draft.kind == Kind::CleanClose;
+    }
+
+    /// Takes the filling group for its leader and starts the next one.
+    pub(super) fn take_group(&mut self) -> Group {
+        assert!(self.leading.is_none() && self.failure.is_none(), "one leader at a time, G4");
+        let page = self.partial_page();
+        let next =
+            Group::new(self.filling.id + 1, self.active.clone(), self.offset, page, self.position);
+        let mut group = std::mem::replace(&mut self.filling, next);
+        self.leading = Some(group.id);
+        if let (Some(first), Some(piece)) = (group.first, group.pieces.first_mut()) {
+            let offset = piece.start + to_u64(first);
+            if let Some(header) = piece.bytes.get_mut(first..) {
+                stamp_claim(header, piece.segment.salt, offset, self.durable.seq); // G3
+            }
+            self.claimed = self.durable.seq;
+            for piece in &group.pieces {
+                let segment = piece.segment.clone();
+                self.dirty.insert(segment.number, Dirty { segment, confirming: false });
+            }
+        }
+        for piece in &mut group.pieces {
+            piece.bytes.resize(to_usize(page_ceil(to_u64(piece.bytes.len()))), 0);
+        }
+        group.to_sync = self.dirty.values().map(|dirty| dirty.segment.clone()).collect();
+        group
+    }
+
+    fn partial_page(&self) -> Vec<u8> {
+        let Some(piece) = self.filling.pieces.last() else { return Vec::new() };
+        let whole = piece.bytes.len() - piece.bytes.len() % PAGE;
+        piece.bytes.get(whole..).unwrap_or_default().to_vec()
+    }
+
+    /// Records what became of `group`.
+    pub(super) fn finish_group(&mut self, group: &Group, outcome: Result<()>) {
+        self.leading = None;
+        if let Err(error) = outcome {
+            self.failure = Some(Failure { group: group.id, error });
+            return;
+        }
+        assert_eq!(self.completed + 1, group.id, "G1");
+        self.completed = group.id;
+        if group.wants == Wants::Sync {
+            self.durable = group.end;
+            self.settle_synced(group);
+        }
+    }
+
+    /// The active segment will be synced again anyway; a sealed one needs one more sync, because
+    /// a file system may report a failed sync at the next.
+    fn settle_synced(&mut self, group: &Group) {
+        let last = group.pieces.last().map(|piece| piece.segment.number);
+        for segment in &group.to_sync {
+            if let Some(dirty) = self.dirty.get_mut(&segment.number) {
+                if dirty.confirming || Some(segment.number) == last {
+                    self.dirty.remove(&segment.number);
+                } else {
+                    dirty.confirming = true;
+                }
+            }
+        }
+    }
+
+    /// Makes the next group sync the active segment even if nothing new is in it.
+    pub(super) fn confirm_active(&mut self) {
+        let segment = self.active.clone();
+        self.dirty.insert(segment.number, Dirty { segment, confirming: true });
+        self.filling.wants = Wants::Sync;
+    }
+
+    /// Commits that were answered, or will be, without a sync.
+    pub(super) fn has_unsynced_commits(&self) -> bool {
+        self.durable.lsn < self.position.lsn
+    }
+
+    /// A synced commit that no claim covers yet.
+    pub(super) fn has_unclaimed_commits(&self) -> bool {
+        self.last_commit > self.claimed && !self.has_unsynced_commits()
+    }
+
+    /// The last commit, and the latest time.
+    pub(super) const fn stamp(&self) -> (Lsn, Timestamp) {
+        (self.position.lsn, self.position.time)
+    }
+}

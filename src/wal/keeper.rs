@@ -1,0 +1,129 @@
+//! The log's background work: the next segment before it is needed, a claim for an idle log, and
+//! a sync for commits that did not ask for one.
+//!
+//! On a thread when the runtime has threads, else one [`Shared::step`] at a time. The keeper
+//! leads only when no committer does.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::base::{Error, Result};
+use crate::vfs::sync::MutexGuard;
+
+use super::commit::Shared;
+use super::draft::Payload;
+use super::format::Kind;
+use super::group::{State, Wants};
+
+/// Twice this after the last commit its group is claimed, and an unsynced one is synced.
+const IDLE_CHECK: Duration = Duration::from_millis(45);
+
+/// What the keeper would do now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Task {
+    Prepare,
+    Sync,
+    Claim,
+}
+
+impl State {
+    /// A spare segment is wanted from the middle of the active one on, so that a short session
+    /// does not pay for a segment it never uses.
+    const fn wants_spare(&self, segment_bytes: u64) -> bool {
+        self.spare.is_none() && !self.preparing && self.offset > segment_bytes / 2
+    }
+
+    fn task(&self, segment_bytes: u64, idle: bool) -> Option<Task> {
+        if self.failure.is_some() || self.closed {
+            None
+        } else if self.wants_spare(segment_bytes) {
+            Some(Task::Prepare)
+        } else if !idle || self.leading.is_some() {
+            None
+        } else if self.has_unsynced_commits() {
+            Some(Task::Sync)
+        } else if self.has_unclaimed_commits() {
+            Some(Task::Claim)
+        } else {
+            None
+        }
+    }
+}
+
+impl Shared {
+    /// Wakes the keeper if it would not notice by itself; a commit pays a system call for it
+    /// only when the log was idle before, or when a segment is wanted.
+    pub(super) fn tell_keeper(&self, state: &State) {
+        if state.keeper_parked || state.wants_spare(self.segments.segment_bytes) {
+            self.keeper.notify_one();
+        }
+    }
+
+    /// Does one piece of background work; gives false when there is none.
+    ///
+    /// # Errors
+    /// `Full`, `Io` from preparing a segment, which the next commit that needs one tries again.
+    pub(super) fn step(&self) -> Result<bool> {
+        let mut state = self.lock();
+        let task = state.task(self.segments.segment_bytes, true);
+        task.map_or(Ok(false), |task| self.perform(&mut state, task).map(|()| true))
+    }
+
+    fn perform(&self, state: &mut MutexGuard<'_, State>, task: Task) -> Result<()> {
+        match task {
+            Task::Prepare => return self.prepare_spare(state),
+            Task::Sync => {
+                state.filling.wants = Wants::Sync;
+                self.lead(state);
+            }
+            Task::Claim => {
+                let payload = Payload::new(Vec::new());
+                self.make_room(state, payload.record_len())?;
+                if state.leading.is_none() && state.has_unclaimed_commits() {
+                    self.put_time_mark(state);
+                    self.lead(state);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Appends a mark: the next commit will be later than now.
+    pub(super) fn put_time_mark(&self, state: &mut State) {
+        let time = self.next_time(state);
+        state.put_at(Kind::TimeMark, time);
+    }
+
+    /// The keeper's thread, until the log is closed.
+    pub(super) fn keep(self: &Arc<Self>) {
+        let mut state = self.lock();
+        let mut seen = None;
+        while !state.closed {
+            let group = state.filling.id;
+            let unwritten = state.filling.len();
+            let idle = seen == Some((group, unwritten));
+            if let Some(task) = state.task(self.segments.segment_bytes, idle) {
+                if let Err(error) = self.perform(&mut state, task) {
+                    self.rest_after(&mut state, &error);
+                }
+                seen = None;
+            } else if state.failure.is_none()
+                && (state.has_unsynced_commits() || state.has_unclaimed_commits())
+            {
+                // Not told of every commit: look again, and act when nothing has moved.
+                seen = Some((group, unwritten));
+                let _timed_out = self.keeper.wait_for(&mut state, IDLE_CHECK);
+            } else {
+                seen = None;
+                state.keeper_parked = true;
+                self.keeper.wait(&mut state);
+                state.keeper_parked = false;
+            }
+        }
+    }
+
+    /// A full disk is not asked again at once; the commit that needs the segment will report it.
+    fn rest_after(&self, state: &mut MutexGuard<'_, State>, _error: &Error) {
+        let _timed_out = self.keeper.wait_for(state, Duration::from_secs(1));
+    }
+}

@@ -1,0 +1,354 @@
+//! The log's public face.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+
+use crate::base::{Error, ErrorKind, Lsn, Result, Timestamp};
+use crate::vfs::sync::Mutex;
+use crate::vfs::sync::atomic::{AtomicBool, Ordering};
+use crate::vfs::{Background, Lock, Runtime, thread};
+
+use super::commit::{Appended, Appending, Durability, Shared, poisoned, refuse_if_stopped};
+use super::draft::{Draft, Payload, Writer};
+use super::format::Kind;
+use super::group::{State, Wants};
+use super::identity::Identity;
+use super::open::{OpenSettings, RecoveryReport, open};
+use super::walk::Replay;
+
+/// What the log has done since it was opened, and where it stands.
+#[non_exhaustive]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct LogStats {
+    /// The last commit appended.
+    pub appended: Lsn,
+    /// The last commit on stable storage.
+    pub durable: Lsn,
+    /// The era of the last commit.
+    pub term: u64,
+    /// The latest commit time or mark.
+    pub time: Timestamp,
+    /// Commits appended.
+    pub commits: u64,
+    /// Groups written.
+    pub groups: u64,
+    /// Sync calls of the commit path.
+    pub syncs: u64,
+    /// Bytes written by the commit path.
+    pub written_bytes: u64,
+    /// Commits that had to prepare a segment themselves.
+    pub pool_misses: u64,
+    /// Number of the segment written to.
+    pub active_segment: u64,
+    /// The machine's clock leapt ahead and is not believed until the store is reopened.
+    pub clock_suspect: bool,
+}
+
+/// A commit as another copy of the store holds it.
+#[derive(Clone, Copy, Debug)]
+pub struct CopiedRecord<'a> {
+    /// Commit or `TermStart`.
+    pub kind: Kind,
+    /// Its number.
+    pub lsn: Lsn,
+    /// Its writer.
+    pub writer: Writer,
+    /// Its time.
+    pub time: Timestamp,
+    /// The chain after it.
+    pub chain: u64,
+    /// Its payload.
+    pub payload: &'a [u8],
+}
+
+/// The write-ahead log of one store: the single place where changes begin.
+///
+/// Shared by reference between any number of threads.
+#[derive(Debug)]
+pub struct Wal {
+    shared: Arc<Shared>,
+    identity: Identity,
+    report: RecoveryReport,
+    keeper: Mutex<Option<JoinHandle<()>>>,
+    keeper_started: AtomicBool,
+    lock: Mutex<Option<Box<dyn Lock>>>,
+}
+
+impl Wal {
+    /// Opens or creates the log in the store directory `dir`; every record goes to `replay` first.
+    ///
+    /// # Durability
+    /// Everything `replay` saw is on stable storage when this returns `Ok`.
+    ///
+    /// # Errors
+    /// `NotFound`, `Invalid` (not a store), `Locked`, `ReadOnly`, `Unsupported`, `Corrupt`,
+    /// `Full`, `Io`, and what `replay` says. The directory can be opened again.
+    pub fn open(
+        dir: &Path,
+        runtime: &Runtime,
+        settings: &OpenSettings,
+        replay: &mut Replay<'_>,
+    ) -> Result<Self> {
+        let era = runtime.random().map_err(|error| Error::io("choose an era for", dir, error))?;
+        let opened = open(dir, runtime, settings, replay)?;
+        let writer = Writer { term: opened.identity.term, leader: 0 };
+        let shared = Shared::new(opened.segments, writer, era, State::new(opened.tail));
+        Ok(Self {
+            shared: Arc::new(shared),
+            identity: opened.identity,
+            report: opened.report,
+            keeper: Mutex::new(None),
+            keeper_started: AtomicBool::new(false),
+            lock: Mutex::new(Some(opened.lock)),
+        })
+    }
+
+    /// Who the store is.
+    #[must_use]
+    pub const fn identity(&self) -> &Identity {
+        &self.identity
+    }
+
+    /// What recovery did when the log was opened.
+    #[must_use]
+    pub const fn report(&self) -> &RecoveryReport {
+        &self.report
+    }
+
+    /// The last commit readers may see.
+    #[must_use]
+    pub fn visible(&self) -> Lsn {
+        self.shared.visible()
+    }
+
+    /// The last commit on stable storage.
+    #[must_use]
+    pub fn durable(&self) -> Lsn {
+        self.shared.durable()
+    }
+
+    /// Appends a commit; it becomes visible when [`Wal::wait`] returns `Ok`.
+    ///
+    /// # Errors
+    /// `Invalid` (too large), `Closed`, `Poisoned`, `Full`, `Io`, and what `appending` says;
+    /// nothing was appended then.
+    ///
+    /// # Cost
+    /// One lock and one copy of the payload; a rotation when the segment is full.
+    pub fn append(
+        &self,
+        payload: &Payload,
+        durability: Durability,
+        appending: &mut dyn Appending,
+    ) -> Result<Appended> {
+        let appended = self.shared.append(payload, durability, appending);
+        self.start_keeper();
+        appended
+    }
+
+    /// Waits until `appended` is as durable as it was asked to be.
+    ///
+    /// # Errors
+    /// `OutcomeUnknown` when its own write or sync failed, `Poisoned` when an earlier one did.
+    ///
+    /// # Cost
+    /// At most one write and one sync for all commits that wait at the same time.
+    pub fn wait(&self, appended: &Appended) -> Result<()> {
+        self.shared.wait(appended)
+    }
+
+    /// Waits until the commit `lsn` can be seen, or never will be.
+    ///
+    /// # Errors
+    /// `OutcomeUnknown` or `Poisoned` when the log failed before it.
+    pub fn wait_visible(&self, lsn: Lsn) -> Result<()> {
+        let mut state = self.shared.lock();
+        while self.shared.visible() < lsn && lsn <= state.position.lsn {
+            let in_flight = state.leading.filter(|_| state.filling.is_empty());
+            let group = in_flight.unwrap_or(state.filling.id);
+            state.filling.wants = state.filling.wants.max(Wants::Write);
+            self.shared.wait_for_group(&mut state, group)?;
+        }
+        Ok(())
+    }
+
+    /// Makes every commit appended before this call durable.
+    ///
+    /// # Errors
+    /// `OutcomeUnknown` or `Poisoned` when a write or sync failed, `Closed`.
+    ///
+    /// # Cost
+    /// One sync, or none when everything is durable already.
+    pub fn sync(&self) -> Result<()> {
+        let mut state = self.shared.lock();
+        refuse_if_stopped(&state)?;
+        while state.has_unsynced_commits() {
+            state.filling.wants = Wants::Sync;
+            let group = state.filling.id;
+            self.shared.wait_for_group(&mut state, group)?;
+        }
+        Ok(())
+    }
+
+    /// Appends a commit of another copy at the same position; durable after [`Wal::sync`].
+    ///
+    /// # Errors
+    /// `Diverged` when it does not continue this log, else as [`Wal::append`].
+    pub fn append_copy(&self, record: &CopiedRecord<'_>) -> Result<()> {
+        let payload = Payload::new(record.payload.to_vec());
+        let mut state = self.shared.lock();
+        self.shared.make_room(&mut state, payload.record_len())?;
+        let position = state.position;
+        let opens = record.kind == Kind::TermStart;
+        let continues = record.kind.takes_lsn()
+            && record.lsn == position.lsn.next()
+            && record.time > position.time
+            && opens == (record.writer.term > position.term)
+            && record.writer.term >= position.term;
+        let (kind, writer, time) = (record.kind, record.writer, record.time);
+        if continues {
+            state.append(&Draft { kind, writer, time, payload: &payload });
+        }
+        if !continues || state.position.chain != record.chain {
+            let what = "the copied commit does not continue this history; copy from the store \
+                        this log came from";
+            return Err(Error::new(ErrorKind::Diverged, what).at_lsn(record.lsn));
+        }
+        if state.filling.len() > COPY_GROUP_BYTES && state.leading.is_none() {
+            state.filling.wants = Wants::Write;
+            self.shared.lead(&mut state);
+        }
+        Ok(())
+    }
+
+    /// Promises, durably, that the next commit is later than now; for copies that need to say up
+    /// to which time they are complete.
+    ///
+    /// # Errors
+    /// As [`Wal::sync`], and `Full`, `Io` when the mark finds no room.
+    ///
+    /// # Cost
+    /// Two syncs: the mark, and the claim that proves it.
+    pub fn time_mark(&self) -> Result<Timestamp> {
+        self.sync()?;
+        let mut time = Timestamp::ZERO;
+        for _ in 0..2 {
+            let mut state = self.shared.lock();
+            self.shared.make_room(&mut state, Payload::new(Vec::new()).record_len())?;
+            self.shared.put_time_mark(&mut state);
+            time = state.position.time;
+            state.filling.wants = Wants::Sync;
+            let group = state.filling.id;
+            self.shared.wait_for_group(&mut state, group)?;
+        }
+        Ok(time)
+    }
+
+    /// Does one piece of background work, for runtimes without threads; false when there is none.
+    ///
+    /// # Errors
+    /// `Full`, `Io` from preparing a segment.
+    pub fn step(&self) -> Result<bool> {
+        self.shared.step()
+    }
+
+    /// Where the log stands and what it has done.
+    #[must_use]
+    pub fn stats(&self) -> LogStats {
+        let counts = &self.shared.counts;
+        let state = self.shared.lock();
+        LogStats {
+            appended: state.position.lsn,
+            durable: state.durable.lsn,
+            term: state.position.term.0,
+            time: state.position.time,
+            commits: counts.commits.load(Ordering::Relaxed),
+            groups: counts.groups.load(Ordering::Relaxed),
+            syncs: counts.syncs.load(Ordering::Relaxed),
+            written_bytes: counts.written_bytes.load(Ordering::Relaxed),
+            pool_misses: counts.pool_misses.load(Ordering::Relaxed),
+            active_segment: state.active.number.0,
+            clock_suspect: self.shared.clock_suspect(),
+        }
+    }
+
+    /// Makes everything durable, marks the log as cleanly closed, and releases the store.
+    ///
+    /// # Durability
+    /// After `Ok` the next open has nothing to recover.
+    ///
+    /// # Errors
+    /// `OutcomeUnknown`, `Poisoned`, `Full`, `Io`; the store is closed all the same.
+    ///
+    /// # Cost
+    /// At most three syncs; none when nothing was written since a clean open.
+    pub fn close(&self) -> Result<()> {
+        let outcome = self.write_clean_close();
+        self.shared.lock().closed = true;
+        self.shared.keeper.notify_all();
+        let keeper = self.keeper.lock().take();
+        let joined = keeper.map_or(Ok(()), JoinHandle::join);
+        drop(self.lock.lock().take());
+        if joined.is_err() {
+            return Err(Error::new(ErrorKind::Bug, "the log's background thread panicked"));
+        }
+        outcome
+    }
+
+    /// The order matters: first everything durable, then once more, because a file system may
+    /// report a failed sync at the next; only then the record that makes recovery trust it all.
+    fn write_clean_close(&self) -> Result<()> {
+        let mut state = self.shared.lock();
+        if state.closed {
+            return Ok(());
+        }
+        if let Some(failure) = &state.failure {
+            return Err(poisoned(&failure.error));
+        }
+        if state.clean {
+            return Ok(());
+        }
+        if state.has_unsynced_commits() {
+            state.filling.wants = Wants::Sync;
+            let group = state.filling.id;
+            self.shared.wait_for_group(&mut state, group)?;
+        }
+        state.confirm_active();
+        let group = state.filling.id;
+        self.shared.wait_for_group(&mut state, group)?;
+        let payload = Payload::new(Vec::new());
+        self.shared.make_room(&mut state, payload.record_len())?;
+        state.put(Kind::CleanClose, &payload);
+        state.filling.wants = Wants::Sync;
+        let group = state.filling.id;
+        self.shared.wait_for_group(&mut state, group)
+    }
+
+    fn start_keeper(&self) {
+        if self.shared.runtime.background != Background::Threads
+            || self.keeper_started.load(Ordering::Relaxed)
+        {
+            return;
+        }
+        if self.keeper_started.swap(true, Ordering::Relaxed) {
+            return;
+        }
+        let mut keeper = self.keeper.lock();
+        if self.lock.lock().is_some() {
+            let shared = Arc::clone(&self.shared);
+            // Without the thread the log is still correct: commits prepare segments themselves.
+            *keeper = thread::spawn("jidoka-log", move || shared.keep()).ok();
+        }
+    }
+}
+
+/// A restored log is written in groups of about this size.
+const COPY_GROUP_BYTES: usize = 1 << 20;
+
+impl Drop for Wal {
+    /// Closes the log; an error cannot be reported here, and recovery will find what it finds.
+    fn drop(&mut self) {
+        let _unreported = self.close();
+    }
+}

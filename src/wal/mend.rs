@@ -1,0 +1,142 @@
+//! Recovery's only writes: the unproven tail again, and the cut.
+//!
+//! After a crash or a failed sync the page cache may show what the disk does not have, so
+//! nothing after the last proof is believed until it was written and synced again. Then nothing
+//! that a recovery has shown is undone by a later crash. The order of the cut:
+//!
+//! 1. a fresh segment, durable under its name;
+//! 2. the unproven records again, the last of them a `SegmentEnd` that names the fresh segment;
+//! 3. a sync of each touched segment, oldest first;
+//! 4. only now: the rest of the torn segment is given back, and segments nobody names go.
+//!
+//! `!` A crash after any of these steps finds the same log, and cuts at the same place.
+
+use crate::base::codec::{to_u64, to_usize};
+use crate::base::{Error, ErrorKind, Result};
+use crate::vfs::FileExt;
+
+use super::draft::{Draft, Payload, Spot, Writer, end_payload, start_payload};
+use super::format::{Kind, RECORDS_START, page_ceil, page_floor};
+use super::open::RecoveryReport;
+use super::scan::Position;
+use super::segment::{PREPARING_SUFFIX, Segment, SegmentDir, shown_path, sync_twice};
+use super::walk::{Kept, Walked, segments_present};
+
+/// Where appending goes on.
+#[derive(Debug)]
+pub(super) struct Mended {
+    pub(super) segment: Segment,
+    pub(super) offset: u64,
+    /// The bytes of the page of `offset`, up to it.
+    pub(super) page: Vec<u8>,
+    pub(super) position: Position,
+    /// The segment before, when the active one still needs its `SegmentStart`.
+    pub(super) start_after: Option<Option<Segment>>,
+    /// The last record is a `CleanClose`.
+    pub(super) clean: bool,
+}
+
+fn tail_missing() -> Error {
+    Error::new(ErrorKind::Bug, "the walk of the log kept no segment")
+}
+
+/// Goes on after the last record of a log that was closed cleanly, or was made just now.
+pub(super) fn continue_in_place(walked: &mut Walked) -> Result<Mended> {
+    let tail = walked.kept.pop_back().ok_or_else(tail_missing)?;
+    let from = to_usize(page_floor(tail.end));
+    let page = tail.bytes.get(from..to_usize(tail.end)).unwrap_or_default().to_vec();
+    let empty = tail.end == RECORDS_START;
+    Ok(Mended {
+        segment: tail.segment,
+        offset: tail.end,
+        page,
+        position: walked.position,
+        start_after: empty.then_some(None),
+        clean: !empty,
+    })
+}
+
+/// Cuts the log at its end and goes on in a fresh segment.
+pub(super) fn cut(
+    dir: &SegmentDir,
+    walked: &mut Walked,
+    report: &mut RecoveryReport,
+) -> Result<Mended> {
+    let tail_number = walked.kept.back().ok_or_else(tail_missing)?.segment.number;
+    let fresh = dir.prepare(tail_number.next())?;
+    end_tail(walked, &fresh)?;
+    let mut from = walked.unproven_from;
+    for kept in &walked.kept {
+        report.rewritten_bytes += write_again(kept, from)?;
+        from = RECORDS_START;
+    }
+    let tail = walked.kept.back().ok_or_else(tail_missing)?;
+    reclaim(dir, tail, &fresh)?;
+    Ok(Mended {
+        segment: fresh,
+        offset: RECORDS_START,
+        page: Vec::new(),
+        position: walked.position,
+        start_after: Some(Some(tail.segment.clone())),
+        clean: false,
+    })
+}
+
+/// Drafts the `SegmentEnd`, after a `SegmentStart` if the tail has none, over what was torn.
+fn end_tail(walked: &mut Walked, fresh: &Segment) -> Result<()> {
+    let start = start_payload(walked.predecessor.as_ref());
+    let position = &mut walked.position;
+    let Some(tail) = walked.kept.back_mut() else { return Err(tail_missing()) };
+    tail.bytes.truncate(to_usize(tail.end));
+    let mut draft = |kind, payload: &Payload| {
+        let writer = Writer { term: position.term, leader: 0 };
+        let spot = Spot { salt: tail.segment.salt, offset: to_u64(tail.bytes.len()) };
+        let draft = Draft { kind, writer, time: position.time, payload };
+        position.draft(&draft, spot, &mut tail.bytes);
+    };
+    if tail.end == RECORDS_START {
+        draft(Kind::SegmentStart, &start);
+    }
+    draft(Kind::SegmentEnd, &end_payload(fresh));
+    tail.end = to_u64(tail.bytes.len());
+    tail.bytes.resize(to_usize(page_ceil(tail.end)), 0);
+    Ok(())
+}
+
+/// Writes a segment again from the page of `from` to the end of its records, and syncs it.
+///
+/// From the first record on that includes the header page: a first sync that failed may have
+/// lost it too.
+fn write_again(kept: &Kept, from: u64) -> Result<u64> {
+    let from = if from == RECORDS_START { 0 } else { page_floor(from) };
+    let end = page_ceil(kept.end).min(to_u64(kept.bytes.len()));
+    let bytes = kept.bytes.get(to_usize(from)..to_usize(end)).unwrap_or_default();
+    let file = kept.segment.file.as_ref();
+    let fail = |error| {
+        Error::io("write the end of the log again", &shown_path(kept.segment.number), error)
+            .at_offset(from)
+    };
+    file.write_all_at(bytes, from).map_err(fail)?;
+    sync_twice(file).map_err(fail)?;
+    Ok(to_u64(bytes.len()))
+}
+
+/// Gives back the torn segment's rest and removes what is not part of the log.
+///
+/// Nothing here needs a sync: whatever a crash brings back is outside the log.
+fn reclaim(dir: &SegmentDir, tail: &Kept, fresh: &Segment) -> Result<()> {
+    let fail = |error| Error::io("clear the log's directory", &shown_path(fresh.number), error);
+    let size = page_ceil(tail.end);
+    if tail.segment.file.size().map_err(fail)? > size {
+        tail.segment.file.set_len(size).map_err(fail)?;
+    }
+    for number in segments_present(dir)?.into_iter().filter(|number| *number > fresh.number) {
+        dir.runtime.vfs.remove(&dir.file_path(number)).map_err(fail)?;
+    }
+    for entry in dir.runtime.vfs.list(&dir.path).map_err(fail)? {
+        if entry.name.ends_with(PREPARING_SUFFIX) {
+            dir.runtime.vfs.remove(&dir.path.join(&entry.name)).map_err(fail)?;
+        }
+    }
+    Ok(())
+}

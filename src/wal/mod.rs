@@ -1,0 +1,42 @@
+//! The write-ahead log: an endless, checksummed sequence of records in numbered segments.
+//!
+//! Life cycle: [`Wal::open`] looks at what is there, decides by a table of labelled cases
+//! (`recovery`), mends the end if it must, and gives every record to the caller. Then
+//! [`Wal::append`] and [`Wal::wait`] commit, [`LogReader`] follows, [`Wal::close`] ends.
+//!
+//! The bytes are in [`format`](mod@format), whose page is `docs/format/wal.md`; which record may
+//! follow which is decided once, in [`scan`]; drafting the next one is its mirror, `draft`.
+//! Groups are formed in `group` and written in `commit`.
+//!
+//! Invariants, cited where they rule:
+//!
+//! - **W1** `seq` is gapless; LSNs are gapless over the records that take one.
+//! - **W2** A claim names only what a sync had returned for.
+//! - **W3** Nothing is appended to a segment after an unclean end; it is ended, and another begun.
+//! - **W4** A segment is durable under its name before any record names it.
+//! - **W5** What recovery shows has been written again and synced, or was proven twice.
+//!
+//! The log must never know: keys, values, documents. A payload is bytes.
+
+mod commit;
+mod draft;
+pub mod format;
+mod group;
+pub mod identity;
+mod keeper;
+mod log;
+mod mend;
+mod open;
+pub mod reader;
+mod recovery;
+pub mod scan;
+pub mod segment;
+mod ticker;
+mod walk;
+
+pub use commit::{Appended, Appending, Durability};
+pub use draft::{Draft, Payload, Spot, Writer};
+pub use log::{CopiedRecord, LogStats, Wal};
+pub use open::{LOCK_NAME, OpenSettings, RecoveryReport};
+pub use reader::LogReader;
+pub use walk::Replay;

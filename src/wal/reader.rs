@@ -1,0 +1,342 @@
+//! Following the log read-only, also beside its writer and from another process.
+//!
+//! Takes no lock and writes nothing. What it gives is durable: a record is shown only when a
+//! claim that was read covers it, or when the log's own process says that it is durable. A record
+//! that is not valid yet is not an error while the writer may still be writing it; whether it is
+//! damage is asked only at the end, by [`LogReader::check_end`].
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use crate::base::codec::to_usize;
+use crate::base::limits::PAGE;
+use crate::base::{Error, ErrorKind, Lsn, Result, SegmentNumber, Seq};
+use crate::vfs::{File, FileExt, OpenMode, Runtime};
+
+use super::format::{
+    HeaderFault, Kind, RECORDS_START, RecordFault, RecordHeader, Salt, SegmentHeader,
+};
+use super::identity::Identity;
+use super::open::look_for_identity;
+use super::scan::{Found, Neighbours, Position, Record, find_claim, read_record};
+use super::segment::{DIR_NAME, SegmentDir, shown_path};
+use super::walk::segments_present;
+
+/// Bytes read ahead at once; a longer record makes its own window.
+const WINDOW: usize = 256 << 10;
+
+/// A record that a reader gives out, with its payload copied.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OwnedRecord {
+    /// The header.
+    pub header: RecordHeader,
+    /// The payload.
+    pub payload: Vec<u8>,
+    /// The segment it is in.
+    pub segment: SegmentNumber,
+    /// Its offset there.
+    pub offset: u64,
+}
+
+/// Up to where records may be shown.
+#[non_exhaustive]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Limit {
+    /// What claims in the log cover: for every other process.
+    Claims,
+    /// What the writer says is durable: for the log's own process.
+    Durable(Lsn),
+    /// Everything that is valid, proven or not: for looking, never for copying.
+    Everything,
+}
+
+#[derive(Debug)]
+struct OpenSegment {
+    number: SegmentNumber,
+    predecessor: (SegmentNumber, Salt),
+    salt: Salt,
+    file: Arc<dyn File>,
+}
+
+/// A cursor over the log of a store.
+#[derive(Debug)]
+pub struct LogReader {
+    dir: SegmentDir,
+    identity: Identity,
+    segment: Option<OpenSegment>,
+    /// Where the next record begins.
+    offset: u64,
+    position: Position,
+    /// Bytes of the segment from `offset` on, as last read.
+    window: Vec<u8>,
+    /// The highest claim seen.
+    claim: Seq,
+    /// Records read but not proven durable yet.
+    waiting: std::collections::VecDeque<OwnedRecord>,
+}
+
+/// Records held back for a claim; a group is far smaller.
+const WAITING_MAX: usize = 1 << 20;
+
+impl LogReader {
+    /// Starts before the first record of the store in `dir`.
+    ///
+    /// # Errors
+    /// `NotFound` when there is no store, `Corrupt`, `Unsupported`, `Io`.
+    pub fn open(dir: &Path, runtime: &Runtime) -> Result<Self> {
+        let identity = look_for_identity(dir, runtime)?.ok_or_else(|| {
+            let what = "there is no store here";
+            Error::new(ErrorKind::NotFound, what).at_path(dir)
+        })?;
+        let segments = SegmentDir {
+            runtime: runtime.clone(),
+            path: dir.join(DIR_NAME),
+            store_id: identity.store_id,
+            segment_bytes: identity.segment_bytes,
+        };
+        Ok(Self {
+            dir: segments,
+            identity,
+            segment: None,
+            offset: RECORDS_START,
+            position: Position::ORIGIN,
+            window: Vec::new(),
+            claim: Seq::ZERO,
+            waiting: std::collections::VecDeque::new(),
+        })
+    }
+
+    /// Who the store is.
+    #[must_use]
+    pub const fn identity(&self) -> &Identity {
+        &self.identity
+    }
+
+    /// Where the cursor stands: after the last record read, shown or held back.
+    #[must_use]
+    pub const fn position(&self) -> &Position {
+        &self.position
+    }
+
+    /// The highest claim read so far.
+    #[must_use]
+    pub const fn claim(&self) -> Seq {
+        self.claim
+    }
+
+    /// The next record within `limit`; `None` when there is none yet.
+    ///
+    /// # Errors
+    /// `Io`, `Corrupt` (a segment that a record names is gone or foreign), `Unsupported`.
+    pub fn next(&mut self, limit: Limit) -> Result<Option<OwnedRecord>> {
+        loop {
+            if let Some(first) = self.waiting.front()
+                && self.may_show(first, limit)
+            {
+                return Ok(self.waiting.pop_front());
+            }
+            if self.waiting.len() >= WAITING_MAX || !self.read_one()? {
+                return Ok(None);
+            }
+        }
+    }
+
+    const fn may_show(&self, record: &OwnedRecord, limit: Limit) -> bool {
+        match limit {
+            Limit::Claims => record.header.seq.0 <= self.claim.0,
+            Limit::Durable(lsn) => record.header.lsn.0 <= lsn.0,
+            Limit::Everything => true,
+        }
+    }
+
+    /// Reads one record into `waiting`; false at the end.
+    fn read_one(&mut self) -> Result<bool> {
+        if self.segment.is_none() && !self.enter(SegmentNumber(1), None, Default::default())? {
+            return Ok(false);
+        }
+        let Some(found) = self.find()? else { return Ok(false) };
+        let (record, position, successor) = found;
+        self.claim = self.claim.max(record.header.claim);
+        self.position = position;
+        let len = to_usize(record.header.record_len());
+        self.offset += record.header.record_len();
+        self.window.drain(..len.min(self.window.len()));
+        let before = self.segment.as_ref().map(|segment| (segment.number, segment.salt));
+        self.waiting.push_back(record);
+        if let (Some((next, salt)), Some(before)) = (successor, before) {
+            self.segment = None;
+            if !self.enter(next, Some(salt), before)? {
+                let what =
+                    format!("segment {} names it as its successor, but it is missing", before.0);
+                return Err(corrupt(what).at_path(shown_path(next)));
+            }
+        }
+        Ok(true)
+    }
+
+    /// The record at `offset`; reads the place again from the file before giving up on it.
+    #[expect(clippy::type_complexity, reason = "record, position after it, and its successor")]
+    fn find(&mut self) -> Result<Option<(OwnedRecord, Position, Option<(SegmentNumber, Salt)>)>> {
+        let Some(segment) = &self.segment else { return Ok(None) };
+        let neighbours = Neighbours { segment: segment.number, predecessor: segment.predecessor };
+        let fail = |error| Error::io("read the log", &shown_path(segment.number), error);
+        let mut fresh = false;
+        let mut wanted = WINDOW;
+        loop {
+            let found = read_record(
+                &self.window,
+                self.offset,
+                self.dir.segment_bytes,
+                segment.salt,
+                &self.position,
+            );
+            match found {
+                Found::Record(record, position) => {
+                    let Ok(successor) = neighbours.check(&record) else { return Ok(None) };
+                    let owned = OwnedRecord {
+                        header: record.header,
+                        payload: record.payload.to_vec(),
+                        segment: segment.number,
+                        offset: record.offset,
+                    };
+                    return Ok(Some((owned, position, successor)));
+                }
+                Found::Fault(RecordFault::Newer) if fresh => {
+                    let what =
+                        "the log was written by a newer version of jidoka; upgrade to read it";
+                    return Err(Error::new(ErrorKind::Unsupported, what)
+                        .at_path(shown_path(segment.number))
+                        .at_offset(self.offset));
+                }
+                Found::Fault(_) if fresh => return Ok(None),
+                Found::NeedBytes(len) if fresh && len <= wanted => return Ok(None),
+                Found::NeedBytes(len) => wanted = wanted.max(len),
+                Found::Fault(_) => {}
+            }
+            self.window.resize(wanted, 0);
+            let count = segment.file.read_up_to(&mut self.window, self.offset).map_err(fail)?;
+            self.window.truncate(count);
+            fresh = true;
+        }
+    }
+
+    /// Opens segment `number`; false when its file is not there.
+    fn enter(
+        &mut self,
+        number: SegmentNumber,
+        salt: Option<Salt>,
+        predecessor: (SegmentNumber, Salt),
+    ) -> Result<bool> {
+        let fail = |error| Error::io("read the log", &shown_path(number), error);
+        let file = match self.dir.runtime.vfs.open(&self.dir.file_path(number), OpenMode::Read) {
+            Ok(file) => file,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
+            Err(error) => return Err(fail(error)),
+        };
+        let mut page = vec![0; PAGE];
+        let count = file.read_up_to(&mut page, 0).map_err(fail)?;
+        page.truncate(count);
+        let header = match SegmentHeader::decode(&page) {
+            Ok(header) => header,
+            Err(HeaderFault::Newer) => {
+                let what = "the log was written by a newer version of jidoka; upgrade to read it";
+                return Err(Error::new(ErrorKind::Unsupported, what).at_path(shown_path(number)));
+            }
+            Err(HeaderFault::Damaged(what)) => return Err(bad_header(what, number)),
+        };
+        if header.store_id != self.dir.store_id
+            || header.segment != number
+            || header.segment_bytes != self.dir.segment_bytes
+            || salt.is_some_and(|salt| salt != header.salt)
+        {
+            return Err(bad_header("the segment is not the one its predecessor names", number));
+        }
+        self.segment = Some(OpenSegment { number, predecessor, salt: header.salt, file });
+        self.offset = RECORDS_START;
+        self.window.clear();
+        Ok(true)
+    }
+
+    /// Decides, where [`LogReader::next`] found no more, whether this is the end or damage.
+    ///
+    /// # Errors
+    /// `Corrupt` with the place, when a later record claims that this place was durable.
+    ///
+    /// # Cost
+    /// Reads the rest of the segment, and every later one.
+    pub fn check_end(&mut self) -> Result<()> {
+        loop {
+            let Some((at, path)) = self.claimed_beyond()? else { return Ok(()) };
+            // The writer may have written this place since it was looked at.
+            if !self.read_one()? {
+                let what = format!(
+                    "this is not a valid record, but a later one (offset {at} of {}) proves that \
+                     it was durable; restore a copy",
+                    path.display()
+                );
+                let number = self.segment.as_ref().map_or(SegmentNumber(1), |s| s.number);
+                return Err(corrupt(what)
+                    .at_path(shown_path(number))
+                    .at_offset(self.offset)
+                    .at_lsn(self.position.lsn.next()));
+            }
+        }
+    }
+
+    fn claimed_beyond(&self) -> Result<Option<(u64, PathBuf)>> {
+        let hole = self.position.seq.next();
+        let tail = self.segment.as_ref().map_or(SegmentNumber(0), |segment| segment.number);
+        for number in segments_present(&self.dir)? {
+            if number < tail {
+                continue;
+            }
+            let path = shown_path(number);
+            let fail = |error| Error::io("read the log", &path, error);
+            let opened = self.dir.runtime.vfs.open(&self.dir.file_path(number), OpenMode::Read);
+            let bytes = match opened {
+                Ok(file) => file.read_whole(self.dir.segment_bytes).map_err(fail)?,
+                Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+                Err(error) => return Err(fail(error)),
+            };
+            let Ok(header) = SegmentHeader::decode(bytes.get(..PAGE).unwrap_or(&bytes)) else {
+                continue;
+            };
+            let from = if number == tail { self.offset } else { RECORDS_START };
+            if header.store_id == self.dir.store_id
+                && let Some((at, _)) = find_claim(&bytes, from, header.salt, hole)
+            {
+                return Ok(Some((at, path)));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Whether the last record read ends a cleanly closed log.
+    #[must_use]
+    pub fn ends_cleanly(&self) -> bool {
+        self.waiting.back().is_some_and(|record| record.header.kind == Kind::CleanClose)
+    }
+
+    /// The offset of the place that is not a valid record, and its segment.
+    #[must_use]
+    pub fn end_of_log(&self) -> Option<(SegmentNumber, u64)> {
+        self.segment.as_ref().map(|segment| (segment.number, self.offset))
+    }
+}
+
+fn corrupt(what: impl Into<std::borrow::Cow<'static, str>>) -> Error {
+    Error::new(ErrorKind::Corrupt, what)
+}
+
+fn bad_header(what: &'static str, number: SegmentNumber) -> Error {
+    corrupt(what).at_path(shown_path(number)).at_offset(0)
+}
+
+impl OwnedRecord {
+    /// The record as a borrowed one.
+    #[must_use]
+    pub fn borrowed(&self) -> Record<'_> {
+        Record { header: self.header, payload: &self.payload, offset: self.offset }
+    }
+}

@@ -1,0 +1,323 @@
+//! Reading records out of a segment's bytes: which record may follow which, and where they end.
+//!
+//! Pure. This is the one decoder of the log: recovery, the follower and every tool read through
+//! [`read_record`] (L5), so they cannot disagree about what the log says.
+
+use crate::base::checksum::hash64;
+use crate::base::codec::{to_u64, to_usize, widen};
+use crate::base::{Lsn, SegmentNumber, Seq, Term, Timestamp};
+
+use super::format::{
+    ALIGN, Kind, RECORD_HEADER, RECORDS_START, RecordFault, RecordHeader, SEGMENT_END_LEN, Salt,
+    decode_neighbour, next_chain,
+};
+
+/// Where the log stands after a record: all that decides what may come next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Position {
+    /// The record's number.
+    pub seq: Seq,
+    /// The last commit.
+    pub lsn: Lsn,
+    /// The era of the last commit; 0 before the first.
+    pub term: Term,
+    /// The chain after the last commit.
+    pub chain: u64,
+    /// The latest time seen, of commits and of marks.
+    pub time: Timestamp,
+}
+
+impl Position {
+    /// Before the first record of a store.
+    pub const ORIGIN: Self =
+        Self { seq: Seq::ZERO, lsn: Lsn::ZERO, term: Term(0), chain: 0, time: Timestamp::ZERO };
+
+    /// The position after a record with `header`, which must be the next one.
+    ///
+    /// # Errors
+    /// What does not follow.
+    pub fn after(&self, header: &RecordHeader) -> Result<Self, RecordFault> {
+        let fault = |what| Err(RecordFault::Invalid(what));
+        if header.seq != self.seq.next() {
+            return fault("the record number is not the next one");
+        }
+        if header.claim >= header.seq {
+            return fault("the durable claim covers the record itself");
+        }
+        // A term is opened by its own record, which is the only one that raises it.
+        let opens = header.kind == Kind::TermStart;
+        if (opens && header.term <= self.term) || (!opens && header.term != self.term) {
+            return fault("the term does not follow");
+        }
+        if header.kind.takes_lsn() {
+            if header.lsn != self.lsn.next() {
+                return fault("the LSN is not the next one");
+            }
+            if header.time <= self.time {
+                return fault("the commit time is not later than before");
+            }
+            if header.chain != next_chain(self.chain, header) {
+                return fault("the chain does not continue");
+            }
+        } else {
+            if header.lsn != self.lsn || header.chain != self.chain {
+                return fault("a bookkeeping record names another commit");
+            }
+            if header.time < self.time {
+                return fault("the time of a mark is earlier than before");
+            }
+        }
+        Ok(Self {
+            seq: header.seq,
+            lsn: header.lsn,
+            term: header.term,
+            chain: header.chain,
+            time: header.time,
+        })
+    }
+}
+
+/// One record of the log, borrowed from the bytes it was read from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Record<'a> {
+    /// Its header.
+    pub header: RecordHeader,
+    /// Its payload.
+    pub payload: &'a [u8],
+    /// Its offset in the segment.
+    pub offset: u64,
+}
+
+/// What stands at a place of a segment.
+#[non_exhaustive]
+#[derive(Debug, PartialEq, Eq)]
+pub enum Found<'a> {
+    /// The next record, and the position after it.
+    Record(Record<'a>, Position),
+    /// A header that needs this many bytes of the window; never more than the segment holds.
+    NeedBytes(usize),
+    /// Not the next record.
+    Fault(RecordFault),
+}
+
+/// Reads the record at `offset` of a segment from `window`, which begins there.
+///
+/// `segment_bytes` bounds the length before it is believed (L9).
+#[must_use]
+pub fn read_record<'a>(
+    window: &'a [u8],
+    offset: u64,
+    segment_bytes: u64,
+    salt: Salt,
+    position: &Position,
+) -> Found<'a> {
+    if window.len() < RECORD_HEADER {
+        return Found::NeedBytes(RECORD_HEADER);
+    }
+    let header = match RecordHeader::decode(window, salt, offset) {
+        Ok(header) => header,
+        Err(fault) => return Found::Fault(fault),
+    };
+    let end_room = if header.kind == Kind::SegmentEnd { 0 } else { to_u64(SEGMENT_END_LEN) };
+    if offset + header.record_len() + end_room > segment_bytes {
+        return Found::Fault(RecordFault::Invalid("the record does not fit in the segment"));
+    }
+    let len = to_usize(header.record_len());
+    let Some(record) = window.get(..len) else { return Found::NeedBytes(len) };
+    match check(record, &header, position) {
+        Ok((payload, position)) => Found::Record(Record { header, payload, offset }, position),
+        Err(fault) => Found::Fault(fault),
+    }
+}
+
+fn check<'a>(
+    record: &'a [u8],
+    header: &RecordHeader,
+    position: &Position,
+) -> Result<(&'a [u8], Position), RecordFault> {
+    let payload = intact_payload(record, header)
+        .ok_or(RecordFault::Invalid("the payload hash does not match"))?;
+    Ok((payload, position.after(header)?))
+}
+
+/// The payload of a whole record, if it is what was written, padding included.
+fn intact_payload<'a>(record: &'a [u8], header: &RecordHeader) -> Option<&'a [u8]> {
+    let body = record.get(RECORD_HEADER..)?;
+    let (payload, padding) = body.split_at_checked(widen(header.length))?;
+    let intact = hash64(payload) == header.payload_hash && padding.iter().all(|byte| *byte == 0);
+    intact.then_some(payload)
+}
+
+/// Which segments a record's own place lies between.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Neighbours {
+    /// The segment the record is in.
+    pub segment: SegmentNumber,
+    /// The segment before it, and its salt; zero for the first.
+    pub predecessor: (SegmentNumber, Salt),
+}
+
+impl Neighbours {
+    /// Requires that a segment begins with its start and ends with its end, and that both name
+    /// the right neighbour. Gives the successor when `record` is the end.
+    ///
+    /// # Errors
+    /// What is not in its place.
+    pub fn check(&self, record: &Record<'_>) -> Result<Option<(SegmentNumber, Salt)>, RecordFault> {
+        let named = decode_neighbour(record.payload);
+        match (record.header.kind, record.offset == RECORDS_START) {
+            (Kind::SegmentStart, true) if named == Some(self.predecessor) => Ok(None),
+            (Kind::SegmentStart, _) => {
+                Err(RecordFault::Invalid("the segment's start names another predecessor"))
+            }
+            (_, true) => Err(RecordFault::Invalid("the segment does not begin with its start")),
+            (Kind::SegmentEnd, false) => match named {
+                Some((number, salt)) if number == self.segment.next() => Ok(Some((number, salt))),
+                _ => Err(RecordFault::Invalid("the segment's end names no successor")),
+            },
+            (_, false) => Ok(None),
+        }
+    }
+}
+
+/// The first intact record at or after `from` that claims a seq at or beyond `hole`.
+///
+/// Such a record proves that the hole was once whole, so it is damage and not the end (L4).
+/// Tries every place where a record could start; chance cannot make one, because header and
+/// payload together carry 96 bits of checks.
+#[must_use]
+pub fn find_claim(segment: &[u8], from: u64, salt: Salt, hole: Seq) -> Option<(u64, RecordHeader)> {
+    let mut offset = from.next_multiple_of(to_u64(ALIGN));
+    while let Some(window) = segment.get(to_usize(offset)..).filter(|w| w.len() >= RECORD_HEADER) {
+        if may_be_header(window)
+            && let Ok(header) = RecordHeader::decode(window, salt, offset)
+            && header.claim >= hole
+            && header.seq > header.claim
+            && header.record_len() <= to_u64(window.len())
+            && window
+                .get(..to_usize(header.record_len()))
+                .is_some_and(|record| intact_payload(record, &header).is_some())
+        {
+            return Some((offset, header));
+        }
+        offset += to_u64(ALIGN);
+    }
+    None
+}
+
+/// A cheap look before the checksum: most places of a segment are zero or payload.
+fn may_be_header(window: &[u8]) -> bool {
+    matches!(window.get(36..40), Some([1..=7, 0, 0, 0]))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SALT: Salt = Salt(11);
+
+    fn append(segment: &mut Vec<u8>, position: &mut Position, kind: Kind, claim: u64, body: &[u8]) {
+        let offset = to_u64(segment.len());
+        let takes = kind.takes_lsn();
+        let mut header = RecordHeader {
+            length: u32::try_from(body.len()).unwrap(),
+            seq: position.seq.next(),
+            lsn: if takes { position.lsn.next() } else { position.lsn },
+            term: Term(1),
+            leader: 0,
+            kind,
+            time: position.time.next(),
+            chain: position.chain,
+            payload_hash: hash64(body),
+            claim: Seq(claim),
+        };
+        if takes {
+            header.chain = next_chain(position.chain, &header);
+        }
+        header.encode(SALT, offset, segment);
+        segment.extend_from_slice(body);
+        segment.resize(segment.len().next_multiple_of(8), 0);
+        *position = position.after(&header).unwrap();
+    }
+
+    /// Two groups after a term's start: record 2 claims record 1, record 4 claims record 3.
+    fn segment() -> (Vec<u8>, Vec<u64>) {
+        let mut bytes = vec![0; 4096];
+        let mut position = Position::ORIGIN;
+        let mut offsets = Vec::new();
+        for (kind, claim) in
+            [(Kind::TermStart, 0), (Kind::Commit, 1), (Kind::Commit, 0), (Kind::Commit, 3)]
+        {
+            offsets.push(to_u64(bytes.len()));
+            append(&mut bytes, &mut position, kind, claim, b"twelve bytes");
+        }
+        bytes.resize(8192, 0);
+        (bytes, offsets)
+    }
+
+    fn walk(bytes: &[u8]) -> (u64, Position, RecordFault) {
+        let mut position = Position::ORIGIN;
+        let mut offset = 4096;
+        loop {
+            match read_record(&bytes[to_usize(offset)..], offset, 8192, SALT, &position) {
+                Found::Record(record, next) => {
+                    position = next;
+                    offset += record.header.record_len();
+                }
+                Found::NeedBytes(_) => panic!("the whole segment is in the window"),
+                Found::Fault(fault) => return (offset, position, fault),
+            }
+        }
+    }
+
+    #[test]
+    fn records_are_read_until_the_zeroes() {
+        let (bytes, _) = segment();
+        let (_, position, fault) = walk(&bytes);
+        assert_eq!((position.seq, position.lsn), (Seq(4), Lsn(4)));
+        assert_eq!(fault, RecordFault::Invalid("the record checksum does not match"));
+    }
+
+    #[test]
+    fn a_hole_that_a_later_record_claims_is_found_and_one_that_none_claims_is_not() {
+        let (whole, offsets) = segment();
+        for (index, claimed) in [(0, true), (1, true), (2, true), (3, false)] {
+            let mut bytes = whole.clone();
+            bytes[to_usize(offsets[index]) + RECORD_HEADER + 1] ^= 0x10;
+            let (hole_offset, position, _) = walk(&bytes);
+            assert_eq!(hole_offset, offsets[index]);
+            let found = find_claim(&bytes, hole_offset + 8, SALT, position.seq.next());
+            assert_eq!(found.is_some(), claimed, "record {index}");
+        }
+    }
+
+    #[test]
+    fn a_flipped_padding_byte_is_damage() {
+        let (mut bytes, offsets) = segment();
+        bytes[to_usize(offsets[1]) - 1] ^= 1;
+        assert_eq!(walk(&bytes).1.seq, Seq(0));
+    }
+
+    #[test]
+    fn a_length_beyond_the_segment_is_refused_before_it_is_used() {
+        let mut bytes = vec![0; 4096];
+        let header = RecordHeader {
+            length: u32::MAX,
+            seq: Seq(1),
+            lsn: Lsn(1),
+            term: Term(1),
+            leader: 0,
+            kind: Kind::Commit,
+            time: Timestamp(1),
+            chain: 0,
+            payload_hash: 0,
+            claim: Seq::ZERO,
+        };
+        header.encode(SALT, 4096, &mut bytes);
+        let found = read_record(&bytes[4096..], 4096, 8192, SALT, &Position::ORIGIN);
+        assert_eq!(
+            found,
+            Found::Fault(RecordFault::Invalid("the record does not fit in the segment"))
+        );
+    }
+}

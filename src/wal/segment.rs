@@ -1,0 +1,168 @@
+//! One segment file: its name, and how it is made before anyone needs it.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use crate::base::codec::to_u64;
+use crate::base::limits::PAGE;
+use crate::base::{Error, Result, SegmentNumber, StoreId};
+use crate::vfs::{File, FileExt, OpenMode, Runtime};
+
+use super::format::{Salt, SegmentHeader};
+
+/// Directory of the segments inside the store's.
+pub const DIR_NAME: &str = "wal";
+const SUFFIX: &str = ".wal";
+/// Suffix of a segment that is being made; never part of the log.
+pub const PREPARING_SUFFIX: &str = ".tmp";
+
+/// File name of a segment.
+#[must_use]
+pub fn file_name(number: SegmentNumber) -> String {
+    format!("{:016}{SUFFIX}", number.0)
+}
+
+/// The segment a file name stands for.
+#[must_use]
+pub fn parse_file_name(name: &str) -> Option<SegmentNumber> {
+    let digits = name.strip_suffix(SUFFIX).filter(|digits| digits.len() == 16)?;
+    digits
+        .bytes()
+        .all(|byte| byte.is_ascii_digit())
+        .then(|| digits.parse().ok())?
+        .map(SegmentNumber)
+}
+
+/// The path of a segment as errors and tools show it: relative to the store.
+#[must_use]
+pub fn shown_path(number: SegmentNumber) -> PathBuf {
+    Path::new(DIR_NAME).join(file_name(number))
+}
+
+/// An open segment.
+#[derive(Clone, Debug)]
+pub struct Segment {
+    /// Its number.
+    pub number: SegmentNumber,
+    /// Its salt.
+    pub salt: Salt,
+    /// The file.
+    pub file: Arc<dyn File>,
+}
+
+/// Where segments live, and what all of them share.
+#[derive(Clone, Debug)]
+pub struct SegmentDir {
+    /// Files and randomness.
+    pub runtime: Runtime,
+    /// The directory of the segments.
+    pub path: PathBuf,
+    /// The store.
+    pub store_id: StoreId,
+    /// Full size of a segment.
+    pub segment_bytes: u64,
+}
+
+impl SegmentDir {
+    /// Path of a segment's file.
+    #[must_use]
+    pub fn file_path(&self, number: SegmentNumber) -> PathBuf {
+        self.path.join(file_name(number))
+    }
+
+    /// Makes segment `number`: full of zeroes, with a fresh salt, durable under its name.
+    ///
+    /// Zeroes that were really written make later synced writes cheap: the file system has no
+    /// extent to convert and no size to record. They are written page by page, because large
+    /// writes leave large folios in the page cache, which small synced overwrites pay for.
+    ///
+    /// # Durability
+    /// After `Ok` the file, its size and its name survive a power cut.
+    ///
+    /// # Errors
+    /// `Full`, `Io`; nothing that was there before is touched until the rename.
+    ///
+    /// # Cost
+    /// Writes the whole segment; two file syncs and one directory sync.
+    pub fn prepare(&self, number: SegmentNumber) -> Result<Segment> {
+        let fail = |doing: &str, error| Error::io(doing, &shown_path(number), error);
+        let salt = self.random_salt().map_err(|error| fail("choose a salt for", error))?;
+        let beside = self.path.join(format!("{:016}{PREPARING_SUFFIX}", number.0));
+        let made = self.write_new(&beside, number, salt);
+        if made.is_err() {
+            // What is left is not part of the log, and the next preparation starts over; give
+            // the space back now, since the disk may be full.
+            let _ignored = self.runtime.vfs.remove(&beside);
+        }
+        let file = made.map_err(|error| fail("prepare", error))?;
+        self.runtime
+            .vfs
+            .rename(&beside, &self.file_path(number))
+            .map_err(|error| fail("name", error))?;
+        self.runtime.vfs.sync_dir(&self.path).map_err(|error| fail("make durable", error))?;
+        Ok(Segment { number, salt, file })
+    }
+
+    fn random_salt(&self) -> io::Result<Salt> {
+        let salt = u64::from_le_bytes(self.runtime.random()?);
+        // Zero means "no predecessor".
+        Ok(Salt(salt.max(1)))
+    }
+
+    fn write_new(
+        &self,
+        path: &Path,
+        number: SegmentNumber,
+        salt: Salt,
+    ) -> io::Result<Arc<dyn File>> {
+        match self.runtime.vfs.remove(path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+        let file = self.runtime.vfs.open(path, OpenMode::CreateNew)?;
+        let header = SegmentHeader {
+            store_id: self.store_id,
+            segment: number,
+            segment_bytes: self.segment_bytes,
+            salt,
+        };
+        file.write_all_at(&header.encode(), 0)?;
+        let zeroes = [0; PAGE];
+        let mut offset = to_u64(PAGE);
+        while offset < self.segment_bytes {
+            file.write_all_at(&zeroes, offset)?;
+            offset += to_u64(PAGE);
+        }
+        sync_twice(file.as_ref())?;
+        Ok(file)
+    }
+}
+
+/// Syncs data and size, and asks again.
+///
+/// A file system may report the failure of one sync at the next. Where no later sync of the same
+/// file is sure to come, the second call is what makes a late report arrive in time.
+///
+/// # Errors
+/// As the file system says, at either call.
+pub(crate) fn sync_twice(file: &dyn File) -> io::Result<()> {
+    file.sync_all()?;
+    file.sync_all()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_sort_like_numbers_and_only_whole_names_are_read() {
+        assert_eq!(parse_file_name(&file_name(SegmentNumber(12))), Some(SegmentNumber(12)));
+        assert!(file_name(SegmentNumber(9)) < file_name(SegmentNumber(10)));
+        for name in
+            ["12.wal", "000000000000001x.wal", "0000000000000001.tmp", "+000000000000001.wal"]
+        {
+            assert_eq!(parse_file_name(name), None, "{name}");
+        }
+    }
+}

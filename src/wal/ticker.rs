@@ -1,0 +1,85 @@
+//! Commit times: strictly increasing, and not misled by a clock that leaps ahead.
+
+use std::time::Duration;
+
+use crate::base::Timestamp;
+use crate::vfs::Clock;
+
+/// A step this far ahead of the monotonic clock is not believed: one wild reading would push
+/// the time of every later commit, on every copy, into the future for good.
+const STEP_MAX_MICROS: u64 = 5 * 60 * 1_000_000;
+
+/// Gives each commit its time.
+#[derive(Debug)]
+pub(super) struct Ticker {
+    /// Wall and monotonic time when the log was opened.
+    anchor: (Timestamp, Duration),
+    /// The wall clock was found far ahead; reported until the store is reopened.
+    pub(super) suspect: bool,
+}
+
+impl Ticker {
+    /// Starts at the present, but not before the log's latest time.
+    pub(super) fn new(clock: &dyn Clock, latest: Timestamp) -> Self {
+        Self { anchor: (clock.now().max(latest), clock.monotonic()), suspect: false }
+    }
+
+    /// The time of a commit after `latest`.
+    pub(super) fn next(&mut self, clock: &dyn Clock, latest: Timestamp) -> Timestamp {
+        self.now(clock).max(latest.next())
+    }
+
+    fn now(&mut self, clock: &dyn Clock) -> Timestamp {
+        let (wall, monotonic) = self.anchor;
+        let elapsed = clock.monotonic().saturating_sub(monotonic).as_micros();
+        let expected = wall.plus_micros(u64::try_from(elapsed).unwrap_or(u64::MAX));
+        let now = clock.now();
+        if now > expected.plus_micros(STEP_MAX_MICROS) {
+            self.suspect = true;
+            return expected;
+        }
+        now
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::vfs::sync::Mutex;
+
+    #[derive(Debug)]
+    struct Hands(Mutex<(u64, u64)>);
+
+    impl Clock for Hands {
+        fn now(&self) -> Timestamp {
+            Timestamp(self.0.lock().0)
+        }
+        fn monotonic(&self) -> Duration {
+            Duration::from_micros(self.0.lock().1)
+        }
+    }
+
+    #[test]
+    fn time_increases_when_the_clock_stands_still_or_goes_back() {
+        let hands = Hands(Mutex::new((1000, 0)));
+        let mut ticker = Ticker::new(&hands, Timestamp(0));
+        let first = ticker.next(&hands, Timestamp(0));
+        *hands.0.lock() = (10, 1);
+        let second = ticker.next(&hands, first);
+        assert_eq!((first, second), (Timestamp(1000), Timestamp(1001)));
+        assert!(!ticker.suspect);
+    }
+
+    #[test]
+    fn a_leap_of_more_than_five_minutes_is_not_believed_and_is_reported() {
+        let minute = 60_000_000;
+        let hands = Hands(Mutex::new((0, 0)));
+        let mut ticker = Ticker::new(&hands, Timestamp(0));
+        *hands.0.lock() = (5 * minute, 0);
+        assert_eq!(ticker.next(&hands, Timestamp(0)), Timestamp(5 * minute));
+        assert!(!ticker.suspect);
+        *hands.0.lock() = (60 * minute, minute);
+        assert_eq!(ticker.next(&hands, Timestamp(5 * minute)), Timestamp(5 * minute + 1));
+        assert!(ticker.suspect);
+    }
+}
