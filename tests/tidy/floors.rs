@@ -18,6 +18,8 @@ const PURE: &[&str] = &[
     "src/manifest/state.rs",
     "src/doc/canonical.rs",
     "src/doc/dump.rs",
+    "src/doc/field.rs",
+    "src/doc/filter.rs",
     "src/doc/id.rs",
     "src/doc/import.rs",
     "src/doc/json.rs",
