@@ -1,4 +1,6 @@
 //! **jidoka** is an embedded write-ahead-log document store.
 
 pub mod base;
+#[cfg(feature = "docs")]
+pub mod doc;
 pub mod vfs;
