@@ -16,8 +16,16 @@
 //! recognises a kind of document.
 
 mod canonical;
+mod field;
+mod filter;
 pub mod id;
 pub mod json;
+mod order;
 pub mod patch;
+mod query;
 
 pub use canonical::{Canonical, INTEGER_MAX, Sha256, check_value};
+pub use field::Field;
+pub use filter::{Filter, Op};
+pub use order::{Sort, compare};
+pub use query::{Query, Row};
