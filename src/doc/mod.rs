@@ -16,9 +16,11 @@
 //! recognises a kind of document.
 
 mod canonical;
+pub mod dump;
 mod field;
 mod filter;
 pub mod id;
+pub mod import;
 pub mod json;
 mod order;
 pub mod patch;
