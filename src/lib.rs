@@ -3,4 +3,6 @@
 pub mod base;
 #[cfg(feature = "docs")]
 pub mod doc;
+#[cfg(feature = "docs")]
+pub mod tcps;
 pub mod vfs;
