@@ -123,3 +123,94 @@ impl Drop for MemoryLock {
         self.vfs.disk().locked.remove(&self.number);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::support::{create, durable, fault};
+    use super::super::{CrashMode, SyncFailure};
+    use super::*;
+    use crate::vfs::{FileExt, OpenMode, Vfs};
+
+    fn disk_and_file(bytes: &[u8]) -> (MemoryVfs, Arc<dyn File>) {
+        let disk = MemoryVfs::new();
+        let file = durable(&disk, "/a", bytes);
+        (disk, file)
+    }
+
+    #[test]
+    fn a_short_write_and_a_short_read_are_continued_by_the_loops() {
+        let (disk, file) = disk_and_file(b"");
+        disk.plan(fault(OperationKind::Write, 0, FaultKind::ShortWrite(3)));
+        assert_eq!(file.write_at(b"abcdef", 0).unwrap(), 3);
+        disk.plan(fault(OperationKind::Write, 0, FaultKind::Interrupted));
+        file.write_all_at(b"def", 3).unwrap();
+        disk.plan(fault(OperationKind::Read, 0, FaultKind::ShortRead(0)));
+        assert_eq!(file.read_at(&mut [0; 6], 0).unwrap(), 1, "none would mean the end");
+        disk.plan(fault(OperationKind::Read, 0, FaultKind::ShortRead(2)));
+        assert_eq!(file.read_whole(6).unwrap(), b"abcdef");
+        assert_eq!(disk.faults_fired(), 4);
+    }
+
+    #[test]
+    fn a_full_disk_takes_nothing_and_a_torn_write_takes_a_part() {
+        let (disk, file) = disk_and_file(b"old");
+        disk.plan(fault(OperationKind::Write, 0, FaultKind::NoSpace));
+        disk.plan(fault(OperationKind::Write, 1, FaultKind::TornWrite { bytes: 2 }));
+        let full = file.write_at(b"new", 0).unwrap_err();
+        assert_eq!(full.kind(), io::ErrorKind::StorageFull);
+        assert_eq!(disk.read_file("/a").unwrap(), b"old");
+        file.write_at(b"new", 0).unwrap_err();
+        assert_eq!(disk.read_file("/a").unwrap(), b"ned");
+    }
+
+    #[test]
+    fn a_late_failure_reaches_the_next_sync_through_another_handle() {
+        let (disk, file) = disk_and_file(b"old");
+        let late = FaultKind::FailedSync(SyncFailure::Late { seed: None });
+        disk.plan(fault(OperationKind::Sync, 0, late));
+        file.write_all_at(b"new", 0).unwrap();
+        file.sync_data().unwrap();
+        let other = disk.open(Path::new("/a"), OpenMode::Read).unwrap();
+        other.sync_all().unwrap_err();
+        assert_eq!(disk.crash_with(CrashMode::Everything).read_file("/a").unwrap(), b"old");
+        assert_eq!(disk.read_file("/a").unwrap(), b"new");
+    }
+
+    #[test]
+    fn an_error_of_a_sync_without_a_way_of_failing_leaves_everything_pending() {
+        let (disk, file) = disk_and_file(b"old");
+        file.write_all_at(b"new", 0).unwrap();
+        let error = FaultKind::Error(io::ErrorKind::TimedOut);
+        disk.plan(fault(OperationKind::Sync, 0, error));
+        assert_eq!(file.sync_data().unwrap_err().kind(), io::ErrorKind::TimedOut);
+        assert_eq!(disk.crash_with(CrashMode::Nothing).read_file("/a").unwrap(), b"old");
+        file.sync_data().unwrap();
+        assert_eq!(disk.crash_with(CrashMode::Nothing).read_file("/a").unwrap(), b"new");
+    }
+
+    #[test]
+    fn a_handle_to_read_cannot_change_the_file() {
+        let (disk, _) = disk_and_file(b"old");
+        let file = disk.open(Path::new("/a"), OpenMode::Read).unwrap();
+        let denied = io::ErrorKind::PermissionDenied;
+        assert_eq!(file.write_at(b"new", 0).unwrap_err().kind(), denied);
+        assert_eq!(file.set_len(0).unwrap_err().kind(), denied);
+        assert_eq!(disk.read_file("/a").unwrap(), b"old");
+    }
+
+    #[test]
+    fn every_call_is_one_operation() {
+        let disk = MemoryVfs::new();
+        let file = create(&disk, "/a");
+        file.write_at(b"a", 0).unwrap();
+        file.read_at(&mut [0], 0).unwrap();
+        file.set_len(0).unwrap();
+        file.size().unwrap();
+        file.sync_data().unwrap();
+        file.sync_all().unwrap();
+        disk.list(Path::new("/")).unwrap();
+        drop(disk.lock(Path::new("/lock")).unwrap());
+        disk.open(Path::new("/missing"), OpenMode::Read).unwrap_err();
+        assert_eq!(disk.operations(), 10);
+    }
+}

@@ -289,3 +289,231 @@ fn torn(old: &[u8; SECTOR], new: &[u8; SECTOR]) -> Sector {
     }
     sector(bytes)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const A: [u8; SECTOR] = [b'a'; SECTOR];
+    const B: [u8; SECTOR] = [b'b'; SECTOR];
+    const C: [u8; SECTOR] = [b'c'; SECTOR];
+
+    fn live(file: &Inode) -> Vec<u8> {
+        let mut bytes = vec![0xee; to_usize(file.size())];
+        assert_eq!(file.read(&mut bytes, 0), bytes.len());
+        bytes
+    }
+
+    /// What a crash leaves when the units with these numbers survive.
+    fn after(file: &Inode, survivors: &[u64]) -> Vec<u8> {
+        live(&file.crashed(&mut |number| Fate::survives_if(survivors.contains(&number))))
+    }
+
+    /// A durable sector of `A`, and the next unit number.
+    fn synced() -> (Inode, u64) {
+        let (mut file, mut units) = (Inode::default(), 0);
+        file.write(&A, 0, &mut units).unwrap();
+        file.sync(None).unwrap();
+        (file, units)
+    }
+
+    fn kinds(file: &Inode) -> Vec<UnitKind> {
+        file.units().map(|unit| unit.kind).collect()
+    }
+
+    #[test]
+    fn a_write_makes_a_unit_per_sector_and_one_for_the_size() {
+        let (mut file, mut units) = (Inode::default(), 0);
+        file.write(&[1; 1000], 500, &mut units).unwrap();
+        assert_eq!(
+            kinds(&file),
+            [UnitKind::Size, UnitKind::Sector, UnitKind::Sector, UnitKind::Sector]
+        );
+        file.write(&[2; 10], 505, &mut units).unwrap();
+        assert_eq!(file.units().map(|unit| unit.number).collect::<Vec<_>>(), [0, 1, 2, 3, 4, 5]);
+        assert_eq!(file.last_write(), [4, 5]);
+    }
+
+    #[test]
+    fn a_sector_shows_its_newest_surviving_version() {
+        let (mut file, mut units) = synced();
+        let first = units;
+        file.write(&B, 0, &mut units).unwrap();
+        file.write(&C[..10], 0, &mut units).unwrap();
+        assert_eq!(after(&file, &[]), A);
+        assert_eq!(after(&file, &[first]), B);
+        let both = [&C[..10], &B[10..]].concat();
+        assert_eq!(after(&file, &[first + 1]), both, "a version carries what came before it");
+        assert_eq!(after(&file, &[first, first + 1]), both);
+    }
+
+    #[test]
+    fn the_size_is_the_newest_surviving_one_and_missing_bytes_are_zero() {
+        let (mut file, mut units) = synced();
+        let first = units;
+        file.write(&B, 512, &mut units).unwrap();
+        file.write(&C[..100], 1024, &mut units).unwrap();
+        assert_eq!(after(&file, &[first + 1, first + 3]), A, "data beyond the size is cut");
+        assert_eq!(after(&file, &[first]), [A, [0; SECTOR]].concat());
+        let expected = [&A[..], &[0; SECTOR], &C[..100]].concat();
+        assert_eq!(after(&file, &[first + 2, first + 3]), expected);
+    }
+
+    #[test]
+    fn a_surviving_truncation_cuts_and_a_lost_one_does_not() {
+        let (mut file, mut units) = synced();
+        let first = units;
+        file.set_len(100, &mut units);
+        file.set_len(200, &mut units);
+        assert_eq!(live(&file), [&A[..100], &[0; 100]].concat());
+        assert_eq!(after(&file, &[first, first + 1]), live(&file));
+        assert_eq!(after(&file, &[first]), A[..100]);
+        assert_eq!(after(&file, &[first + 1]), A[..200]);
+        assert_eq!(after(&file, &[]), A);
+    }
+
+    #[test]
+    fn zeros_over_zeros_make_no_unit_but_zeros_over_bytes_do() {
+        let (mut file, mut units) = (Inode::default(), 0);
+        file.write(&[0; 1 << 20], 0, &mut units).unwrap();
+        assert_eq!(kinds(&file), [UnitKind::Size]);
+        file.write(&A, 512, &mut units).unwrap();
+        file.write(&[0; SECTOR], 512, &mut units).unwrap();
+        assert_eq!(kinds(&file), [UnitKind::Size, UnitKind::Sector, UnitKind::Sector]);
+    }
+
+    #[test]
+    fn live_bytes_are_those_of_a_plain_vector_and_all_units_together_make_them() {
+        let (mut file, mut units, mut model) = (Inode::default(), 0, Vec::new());
+        for step in 0..3000 {
+            let random = chance::draw(1, step);
+            let (offset, len) = (to_usize(random >> 8 & 0x1fff), to_usize(random >> 32 & 0x7ff));
+            match random % 16 {
+                0 => file.sync(None).unwrap(),
+                1 | 2 => {
+                    file.set_len(to_u64(offset), &mut units);
+                    model.resize(offset, 0);
+                }
+                kind => {
+                    let byte = if kind == 3 { 0 } else { u8::try_from(step % 251).unwrap() };
+                    file.write(&vec![byte; len], to_u64(offset), &mut units).unwrap();
+                    if len > 0 {
+                        model.resize(model.len().max(offset + len), 0);
+                        model[offset..offset + len].fill(byte);
+                    }
+                }
+            }
+            assert_eq!(live(&file), model, "step {step}");
+            let everything = file.crashed(&mut |_| Fate::Survives);
+            assert_eq!(live(&everything), model, "step {step}");
+            assert!(everything.is_settled());
+            if !file.has_pending() {
+                assert_eq!(after(&file, &[]), model, "step {step}");
+            }
+        }
+    }
+
+    #[test]
+    fn after_a_failed_sync_that_kept_the_bytes_only_writing_them_again_makes_them_durable() {
+        let (mut file, mut units) = synced();
+        file.write(&B, 0, &mut units).unwrap();
+        file.write(&B, 512, &mut units).unwrap();
+        file.sync(Some(SyncFailure::KeptClean { seed: None })).unwrap_err();
+        assert_eq!(live(&file), [B, B].concat(), "readers cannot tell");
+        assert!(!file.has_pending());
+        file.sync(None).unwrap();
+        assert_eq!(after(&file, &[]), A, "a later sync does not write them");
+        file.write(&B, 512, &mut units).unwrap();
+        file.sync(None).unwrap();
+        assert_eq!(after(&file, &[]), [A, B].concat(), "the size is written again as well");
+    }
+
+    #[test]
+    fn zeros_written_again_after_a_failed_sync_become_durable() {
+        let (mut file, mut units) = synced();
+        file.write(&[0; SECTOR], 0, &mut units).unwrap();
+        file.sync(Some(SyncFailure::KeptClean { seed: None })).unwrap_err();
+        file.write(&[0; SECTOR], 0, &mut units).unwrap();
+        file.sync(None).unwrap();
+        assert_eq!(after(&file, &[]), [0; SECTOR]);
+    }
+
+    #[test]
+    fn after_a_failed_sync_that_reverted_readers_see_the_durable_bytes_and_the_size_stays() {
+        let (mut file, mut units) = synced();
+        file.write(&B, 0, &mut units).unwrap();
+        file.write(&B, 512, &mut units).unwrap();
+        file.sync(Some(SyncFailure::Reverted { seed: None })).unwrap_err();
+        assert_eq!(live(&file), [A, [0; SECTOR]].concat());
+        file.sync(None).unwrap();
+        assert_eq!(after(&file, &[]), A);
+    }
+
+    #[test]
+    fn a_late_failure_is_reported_by_the_next_sync_which_makes_nothing_durable() {
+        let (mut file, mut units) = synced();
+        file.write(&B, 0, &mut units).unwrap();
+        file.sync(Some(SyncFailure::Late { seed: None })).unwrap();
+        assert_eq!(after(&file, &[]), A, "it said Ok and lied");
+        file.write(&C, 0, &mut units).unwrap();
+        file.sync(None).unwrap_err();
+        assert_eq!((after(&file, &[]), live(&file)), (A.to_vec(), C.to_vec()));
+        file.write(&C, 0, &mut units).unwrap();
+        file.sync(None).unwrap();
+        assert_eq!(after(&file, &[]), C);
+    }
+
+    #[test]
+    fn a_sticky_failure_fails_every_later_sync_until_the_process_ends() {
+        let (mut file, mut units) = synced();
+        file.sync(Some(SyncFailure::Sticky { seed: None })).unwrap_err();
+        for _ in 0..3 {
+            file.write(&B, 0, &mut units).unwrap();
+            file.sync(None).unwrap_err();
+            assert_eq!(after(&file, &[]), A);
+        }
+        let mut file = file.healed();
+        file.write(&B, 0, &mut units).unwrap();
+        file.sync(None).unwrap();
+        assert_eq!(after(&file, &[]), B);
+    }
+
+    #[test]
+    fn a_failed_sync_with_a_seed_makes_a_part_durable_and_the_same_part_each_time() {
+        let fail = |seed| {
+            let (mut file, mut units) = (Inode::default(), 0);
+            file.set_len(64 * 512, &mut units);
+            file.sync(None).unwrap();
+            file.write(&[7; 64 * 512], 0, &mut units).unwrap();
+            file.sync(Some(SyncFailure::KeptClean { seed: Some(seed) })).unwrap_err();
+            after(&file, &[])
+        };
+        let arrived = fail(1).chunks(SECTOR).filter(|sector| sector[0] == 7).count();
+        assert!((16..48).contains(&arrived), "{arrived}");
+        assert_eq!(fail(1), fail(1));
+        assert_ne!(fail(1), fail(2));
+    }
+
+    #[test]
+    fn rot_is_live_and_durable_and_no_unit() {
+        let (mut file, mut units) = synced();
+        file.flip(3, 0x01).unwrap();
+        assert!(file.is_settled());
+        assert_eq!((live(&file)[3], after(&file, &[])[3]), (b'a' ^ 1, b'a' ^ 1));
+        file.write(&B, 512, &mut units).unwrap();
+        file.flip(600, 0x01).unwrap();
+        assert_eq!((live(&file)[600 - 1], live(&file)[600]), (b'b', b'b' ^ 1));
+        assert_eq!(after(&file, &[]).len(), 512);
+        assert_eq!(file.flip(1024, 1).unwrap_err().kind(), io::ErrorKind::UnexpectedEof);
+    }
+
+    #[test]
+    fn a_torn_sector_has_the_first_half_of_what_changed() {
+        let mut new = A;
+        new[100..200].copy_from_slice(&B[..100]);
+        let torn = torn(&A, &new).unwrap();
+        assert_eq!(torn[..100], A[..100]);
+        assert_eq!(torn[100..150], B[..50]);
+        assert_eq!(torn[150..], A[150..]);
+    }
+}

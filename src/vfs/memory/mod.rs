@@ -43,6 +43,8 @@ mod inode;
 mod observer;
 mod sectors;
 mod simulated;
+#[cfg(test)]
+mod support;
 mod tree;
 mod view;
 

@@ -42,10 +42,10 @@ pub(super) fn locate(offset: u64) -> (u64, usize) {
 }
 
 impl Sectors {
-    /// Whether both are the same memory, which is certain equality at the price of a comparison
+    /// Whether both are the same memory or empty: certain equality at the price of a comparison
     /// of pointers.
     pub(super) fn is_same(&self, other: &Self) -> bool {
-        Arc::ptr_eq(&self.0, &other.0)
+        Arc::ptr_eq(&self.0, &other.0) || (self.0.is_empty() && other.0.is_empty())
     }
 
     pub(super) fn get(&self, index: u64) -> &Sector {

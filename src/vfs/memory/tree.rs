@@ -281,3 +281,55 @@ impl Tree {
         self.orphans.retain(|number, _| self.holds.contains_key(number));
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn tree() -> (Tree, u64) {
+        let (mut tree, mut units) = (Tree::default(), 0);
+        tree.create_file(Path::new("/a"), &mut units).unwrap();
+        tree.create_file(Path::new("/b"), &mut units).unwrap();
+        tree.sync_directory(Path::new("/")).unwrap();
+        (tree, units)
+    }
+
+    #[test]
+    fn what_no_crash_and_no_handle_can_reach_is_dropped() {
+        let (mut tree, mut units) = tree();
+        let hold = tree.hold(tree.find_file(Path::new("/a")).unwrap());
+        tree.remove(Path::new("/a"), &mut units).unwrap();
+        tree.remove(Path::new("/b"), &mut units).unwrap();
+        assert_eq!((tree.files.len(), tree.orphans.len()), (2, 0), "a crash can reach both");
+        tree.sync_directory(Path::new("/")).unwrap();
+        assert_eq!((tree.files.len(), tree.orphans.len()), (0, 1), "a handle can reach one");
+        drop(hold);
+        tree.create_file(Path::new("/c"), &mut units).unwrap();
+        tree.sync_directory(Path::new("/")).unwrap();
+        assert_eq!((tree.files.len(), tree.orphans.len(), tree.holds.len()), (1, 0, 0));
+    }
+
+    #[test]
+    fn an_image_shares_every_file_that_has_nothing_pending() {
+        let (mut tree, mut units) = tree();
+        let a = tree.find_file(Path::new("/a")).unwrap();
+        let b = tree.find_file(Path::new("/b")).unwrap();
+        tree.file_mut(b).unwrap().write(b"x", 0, &mut units).unwrap();
+        let mut image = tree.branch();
+        image.settle(&mut |_| Fate::Survives);
+        assert!(Arc::ptr_eq(&image.files[&a], &tree.files[&a]));
+        assert!(!Arc::ptr_eq(&image.files[&b], &tree.files[&b]));
+        assert!(Arc::ptr_eq(&image.directories[&ROOT], &tree.directories[&ROOT]));
+    }
+
+    #[test]
+    fn a_file_in_the_place_of_a_directory_is_told_apart_from_nothing() {
+        let (mut tree, mut units) = tree();
+        let kind = |error: io::Error| error.kind();
+        assert_eq!(kind(tree.find_file(Path::new("/")).unwrap_err()), ErrorKind::IsADirectory);
+        assert_eq!(kind(tree.list(Path::new("/a")).unwrap_err()), ErrorKind::NotADirectory);
+        assert_eq!(kind(tree.list(Path::new("/x")).unwrap_err()), ErrorKind::NotFound);
+        let nowhere = tree.create_file(Path::new("/x/y"), &mut units).unwrap_err();
+        assert_eq!(kind(nowhere), ErrorKind::NotFound);
+    }
+}
