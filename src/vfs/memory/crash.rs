@@ -155,7 +155,8 @@ fn crash(mut tree: Tree, survives: &mut dyn FnMut(Unit) -> bool, torn: &[u64]) -
 mod tests {
     use std::path::Path;
 
-    use super::super::support::{create, durable, names, open, rename};
+    use super::super::support::{create, durable, fault, names, open, rename};
+    use super::super::{FaultKind, OperationKind, SyncFailure};
     use super::*;
     use crate::vfs::{FileExt, Vfs};
 
@@ -289,5 +290,14 @@ mod tests {
         assert_eq!(image(&killed.crash_with(CrashMode::Nothing)), ("bbb".to_owned(), 1));
         assert_eq!(image(&disk.crash_with(CrashMode::Nothing)), ("aa".to_owned(), 1));
         drop(lock);
+    }
+
+    #[test]
+    fn after_a_kill_a_file_that_could_not_be_synced_can_be_synced() {
+        let (disk, failure) = (disk(), SyncFailure::Sticky { seed: None });
+        disk.plan(fault(OperationKind::Sync, 0, FaultKind::FailedSync(failure)));
+        open(&disk, "/file").sync_data().unwrap_err();
+        open(&disk, "/file").sync_data().unwrap_err();
+        open(&disk.kill(), "/file").sync_data().unwrap();
     }
 }

@@ -450,6 +450,23 @@ mod tests {
     }
 
     #[test]
+    fn bytes_beyond_the_size_never_come_back_by_growing() {
+        let (mut file, mut units) = synced();
+        let sector_without_size = units + 1;
+        file.write(&B, 512, &mut units).unwrap();
+        let mut crashed = file.crashed(&mut |n| Fate::survives_if(n == sector_without_size));
+        crashed.set_len(1024, &mut units);
+        assert_eq!(live(&crashed), [A, [0; SECTOR]].concat());
+
+        let (mut file, mut units) = synced();
+        file.set_len(100, &mut units);
+        file.sync(Some(SyncFailure::Reverted { seed: None })).unwrap_err();
+        assert_eq!((live(&file).len(), after(&file, &[]).len()), (100, 512));
+        file.set_len(512, &mut units);
+        assert_eq!(live(&file)[100..], [0; 412]);
+    }
+
+    #[test]
     fn a_late_failure_is_reported_by_the_next_sync_which_makes_nothing_durable() {
         let (mut file, mut units) = synced();
         file.write(&B, 0, &mut units).unwrap();

@@ -323,6 +323,15 @@ mod tests {
     }
 
     #[test]
+    fn an_image_has_no_room_for_files_whose_names_were_lost() {
+        let (mut tree, mut units) = tree();
+        tree.create_file(Path::new("/c"), &mut units).unwrap();
+        let mut image = tree.branch();
+        image.settle(&mut |_| Fate::Lost);
+        assert_eq!((tree.files.len(), image.files.len()), (3, 2));
+    }
+
+    #[test]
     fn a_file_in_the_place_of_a_directory_is_told_apart_from_nothing() {
         let (mut tree, mut units) = tree();
         let kind = |error: io::Error| error.kind();
