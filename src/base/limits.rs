@@ -22,6 +22,14 @@ pub const DOCUMENT_ID_BYTES_MAX: usize = 1 << 10;
 pub const DOCUMENT_DEPTH_MAX: usize = 127;
 /// Longest actor, session or reason of a commit's origin.
 pub const ORIGIN_TEXT_BYTES_MAX: usize = 1 << 10;
+/// Longest request id.
+pub const REQUEST_BYTES_MAX: usize = 64;
+/// Longest answer kept for a repeated request.
+pub const REPLY_BYTES_MAX: usize = 64 << 10;
+/// Requests whose answers are kept; older ones are forgotten.
+pub const REQUESTS_KEPT: usize = 1 << 16;
+/// Bytes of answers kept for repeated requests.
+pub const REPLIES_KEPT_BYTES: usize = 16 << 20;
 /// Most operations in one batch.
 pub const BATCH_OPERATIONS_MAX: usize = 1 << 20;
 

@@ -1,0 +1,90 @@
+//! The directory of keyspaces: names to numbers, kept in keyspace 0 of the store itself.
+
+use std::collections::BTreeMap;
+use std::ops::Bound;
+
+use crate::base::{KeyspaceId, Lsn};
+use crate::vfs::sync::RwLock;
+
+use super::batch::{Keyspace, Namespace};
+use super::memtable::{End, Memtable};
+
+/// The keyspace that holds the directory.
+pub const DIRECTORY: KeyspaceId = KeyspaceId(0);
+
+/// The directory key of a keyspace.
+#[must_use]
+pub fn directory_key(keyspace: &Keyspace) -> Vec<u8> {
+    let tag = match keyspace.namespace() {
+        Namespace::Collection => b'c',
+        Namespace::Keyspace => b'k',
+    };
+    let mut key = vec![tag];
+    key.extend_from_slice(keyspace.name().as_bytes());
+    key
+}
+
+/// The keyspace that a directory entry names; `None` if it is not one.
+#[must_use]
+pub fn parse_directory_entry(key: &[u8], value: &[u8]) -> Option<(Keyspace, KeyspaceId)> {
+    let (tag, name) = key.split_first()?;
+    let namespace = match tag {
+        b'c' => Namespace::Collection,
+        b'k' => Namespace::Keyspace,
+        _ => return None,
+    };
+    let keyspace = Keyspace::in_namespace(namespace, std::str::from_utf8(name).ok()?).ok()?;
+    Some((keyspace, KeyspaceId(u32::from_le_bytes(value.try_into().ok()?))))
+}
+
+#[derive(Debug, Default)]
+struct Names {
+    ids: BTreeMap<Keyspace, KeyspaceId>,
+    last: u32,
+}
+
+/// Every keyspace ever appended to the directory, visible or not.
+#[derive(Debug, Default)]
+pub(super) struct Directory(RwLock<Names>);
+
+impl Directory {
+    pub(super) fn id(&self, keyspace: &Keyspace) -> Option<KeyspaceId> {
+        self.0.read().ids.get(keyspace).copied()
+    }
+
+    /// A number that no keyspace has or was ever offered; a batch that is refused burns it.
+    pub(super) fn offer(&self) -> KeyspaceId {
+        let mut names = self.0.write();
+        names.last += 1;
+        KeyspaceId(names.last)
+    }
+
+    /// Learns of an entry of the directory's keyspace.
+    pub(super) fn learn(&self, keyspace: Keyspace, id: KeyspaceId) {
+        let mut names = self.0.write();
+        names.last = names.last.max(id.0);
+        names.ids.insert(keyspace, id);
+    }
+
+    pub(super) fn list_at(&self, memtable: &Memtable, at: Lsn) -> Vec<Keyspace> {
+        let all = (Bound::Unbounded, Bound::Unbounded);
+        let (entries, _) = memtable.scan(DIRECTORY, &all, at, (End::Front, usize::MAX));
+        let parse = |entry: &super::KeyValue| parse_directory_entry(&entry.key, &entry.value);
+        entries.iter().filter_map(parse).map(|(keyspace, _)| keyspace).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_entry_is_read_back_and_nonsense_is_not_an_entry() {
+        let keyspace = Keyspace::in_namespace(Namespace::Collection, "receipts").unwrap();
+        let entry = parse_directory_entry(&directory_key(&keyspace), &7_u32.to_le_bytes());
+        assert_eq!(entry, Some((keyspace, KeyspaceId(7))));
+        assert_eq!(parse_directory_entry(b"", b""), None);
+        assert_eq!(parse_directory_entry(b"xreceipts", &7_u32.to_le_bytes()), None);
+        assert_eq!(parse_directory_entry(b"creceipts", b"seven"), None);
+    }
+}

@@ -1,0 +1,319 @@
+//! The store's public face.
+
+use std::ops::RangeBounds;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use crate::base::{Error, ErrorKind, KeyspaceId, Lsn, Result, Timestamp};
+use crate::vfs::Runtime;
+use crate::vfs::sync::{Mutex, RwLock};
+use crate::wal::identity::{Ancestor, Identity, segment_bytes_are_legal};
+use crate::wal::scan::Record;
+use crate::wal::{CopiedRecord, LogStats, OpenSettings, RecoveryReport, Wal};
+
+use super::batch::{Batch, Keyspace};
+use super::directory::Directory;
+use super::iter::Iter;
+use super::memtable::{KeyValue, Memtable, Version};
+use super::requests::Requests;
+use super::snapshot::{Pins, Snapshot, key_value};
+use super::write;
+
+/// Everything the handles of one open store share.
+#[derive(Debug)]
+pub(super) struct Inner {
+    pub(super) wal: Wal,
+    pub(super) memtable: RwLock<Memtable>,
+    pub(super) directory: Directory,
+    pub(super) requests: Mutex<Requests>,
+    pub(super) pins: Pins,
+    pub(super) runtime: Runtime,
+    pub(super) path: PathBuf,
+}
+
+/// A commit that happened.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Commit {
+    /// Its number; a snapshot or restore at it contains it.
+    pub lsn: Lsn,
+    /// Its time.
+    pub time: Timestamp,
+    /// Whether it was on stable storage when the call returned.
+    pub durable: bool,
+    /// The reply of the first commit, when this one repeats an answered request.
+    pub repeated: Option<Arc<[u8]>>,
+}
+
+/// How to open a store.
+#[derive(Clone, Debug)]
+pub struct StoreBuilder {
+    path: PathBuf,
+    runtime: Runtime,
+    settings: OpenSettings,
+}
+
+impl StoreBuilder {
+    /// Whether a missing store is created; it is, unless told otherwise.
+    #[must_use]
+    pub const fn create(mut self, create: bool) -> Self {
+        self.settings.create = create;
+        self
+    }
+
+    /// Size of a log segment of a store that is created now: a multiple of 4096 from 8 KiB to
+    /// 1 GiB, 16 MiB by default. The largest commit is a little smaller than a segment. Sizes
+    /// below 1 MiB are meant for tests. Fixed at creation.
+    #[must_use]
+    pub const fn segment_bytes(mut self, bytes: u64) -> Self {
+        self.settings.segment_bytes = bytes;
+        self
+    }
+
+    /// What the store runs on, instead of the operating system.
+    #[must_use]
+    pub fn runtime(mut self, runtime: Runtime) -> Self {
+        self.runtime = runtime;
+        self
+    }
+
+    /// Makes the store a continuation of another one's history.
+    #[must_use]
+    pub(crate) fn descends_from(mut self, source: &Identity, term: u64, up_to: Lsn) -> Self {
+        self.settings.term = crate::base::Term(term);
+        self.settings.segment_bytes = source.segment_bytes;
+        self.settings.ancestors.clone_from(&source.ancestors);
+        self.settings.ancestors.push(Ancestor { store_id: source.store_id, up_to });
+        self
+    }
+
+    /// Opens the store, recovering whatever a crash left.
+    ///
+    /// # Errors
+    /// `NotFound`, `Invalid`, `Locked`, `ReadOnly`, `Unsupported`, `Corrupt`, `Full`, `Io`.
+    ///
+    /// # Cost
+    /// Reads the whole log.
+    pub fn open(self) -> Result<Store> {
+        if !segment_bytes_are_legal(self.settings.segment_bytes) {
+            let what = format!(
+                "a segment of {} bytes is not legal; choose a multiple of 4096 from 8 KiB to 1 GiB",
+                self.settings.segment_bytes
+            );
+            return Err(Error::new(ErrorKind::Invalid, what));
+        }
+        let (directory, mut requests) = (Directory::default(), Requests::default());
+        let mut memtable = Memtable::default();
+        let mut replay = |record: &Record<'_>| {
+            let target = write::Target {
+                memtable: &mut memtable,
+                directory: &directory,
+                requests: &mut requests,
+            };
+            // Nobody reads yet: everything but the newest version can go.
+            write::replay(record, target)
+        };
+        let wal = Wal::open(&self.path, &self.runtime, &self.settings, &mut replay)?;
+        let inner = Inner {
+            wal,
+            memtable: RwLock::new(memtable),
+            directory,
+            requests: Mutex::new(requests),
+            pins: Pins::default(),
+            runtime: self.runtime,
+            path: self.path,
+        };
+        Ok(Store { inner: Arc::new(inner) })
+    }
+}
+
+/// An open store. Cloning gives another handle to the same one; the last one closes it.
+///
+/// # Concurrency
+/// Every method may be called from any number of threads. Readers never wait for writers.
+#[derive(Clone, Debug)]
+pub struct Store {
+    pub(super) inner: Arc<Inner>,
+}
+
+impl Store {
+    /// Opens the store in the directory `path`, or creates one there.
+    ///
+    /// # Errors
+    /// As [`StoreBuilder::open`].
+    pub fn open(path: impl AsRef<Path>) -> Result<Self> {
+        Self::builder(path).open()
+    }
+
+    /// How to open a store, to be changed before it is opened.
+    #[must_use]
+    pub fn builder(path: impl AsRef<Path>) -> StoreBuilder {
+        StoreBuilder {
+            path: path.as_ref().to_owned(),
+            runtime: Runtime::default(),
+            settings: OpenSettings::default(),
+        }
+    }
+
+    /// Makes every change of `batch` happen, or none.
+    ///
+    /// # Durability
+    /// With the default durability, `Ok` means that the batch survives a crash of the process,
+    /// of the kernel, and of the power. No reader sees it earlier.
+    ///
+    /// # Errors
+    /// - `Invalid`: the batch breaks a limit.
+    /// - `Conflict`: an expectation does not hold; what it lost to is durable.
+    /// - `Full`, `Io`, `Closed`: nothing was written.
+    /// - `OutcomeUnknown`: its own write or sync failed, and it may or may not survive.
+    /// - `Poisoned`: an earlier one failed; nothing of it was written.
+    ///
+    /// # Cost
+    /// One write and one sync, shared by all batches that are committed at the same time.
+    #[expect(clippy::needless_pass_by_value, reason = "a batch is spent by committing it")]
+    pub fn commit(&self, batch: Batch) -> Result<Commit> {
+        write::commit(&self.inner, &batch, write::OnConflict::WaitForWinner)
+    }
+
+    /// [`Store::commit`] for callers that will read again and retry at once.
+    pub(crate) fn try_commit(&self, batch: &Batch) -> Result<Commit> {
+        write::commit(&self.inner, batch, write::OnConflict::ReturnAtOnce)
+    }
+
+    /// The visible value of `key`.
+    ///
+    /// # Errors
+    /// None today; a store larger than memory will read files here.
+    pub fn get(&self, keyspace: &Keyspace, key: &[u8]) -> Result<Option<KeyValue>> {
+        let Some(id) = self.inner.directory.id(keyspace) else { return Ok(None) };
+        let memtable = self.inner.memtable.read();
+        // Read under the lock: a version this LSN needs cannot go before the lock is released.
+        let visible = self.inner.wal.visible();
+        let found = memtable.get(id, key, visible).cloned();
+        Ok(found.and_then(|version| key_value(key, version)))
+    }
+
+    /// The latest appended version of `key`, visible or not: what a condition is decided on.
+    pub(crate) fn latest(&self, keyspace: &Keyspace, key: &[u8]) -> Option<Version> {
+        let id: KeyspaceId = self.inner.directory.id(keyspace)?;
+        self.inner.memtable.read().get(id, key, Lsn::MAX).cloned()
+    }
+
+    /// The answer that a request was given, if it was made before.
+    ///
+    /// # Errors
+    /// As [`Store::commit`], when the first commit of the request did not succeed.
+    pub fn answered(&self, request: &str) -> Result<Option<Commit>> {
+        write::answered(&self.inner, request)
+    }
+
+    /// Waits until the commit `lsn` can be seen.
+    pub(crate) fn wait_visible(&self, lsn: Lsn) -> Result<()> {
+        self.inner.wal.wait_visible(lsn)
+    }
+
+    /// A frozen view of everything visible now.
+    #[must_use]
+    pub fn snapshot(&self) -> Snapshot {
+        Snapshot::take(&self.inner)
+    }
+
+    /// The keys in `range` that have a value now; see [`Snapshot::range`].
+    pub fn range(&self, keyspace: &Keyspace, range: impl RangeBounds<Vec<u8>>) -> Iter {
+        self.snapshot().range(keyspace, range)
+    }
+
+    /// The keys that begin with `prefix` now; see [`Snapshot::prefix`].
+    #[must_use]
+    pub fn prefix(&self, keyspace: &Keyspace, prefix: &[u8]) -> Iter {
+        self.snapshot().prefix(keyspace, prefix)
+    }
+
+    /// Makes every commit so far durable, whatever its own durability.
+    ///
+    /// # Errors
+    /// `OutcomeUnknown`, `Poisoned`, `Closed`.
+    pub fn sync(&self) -> Result<()> {
+        self.inner.wal.sync()
+    }
+
+    /// Closes the store for every handle; also done, without a report, when the last one drops.
+    ///
+    /// # Durability
+    /// After `Ok` everything is durable and the next open has nothing to recover.
+    ///
+    /// # Errors
+    /// `OutcomeUnknown`, `Poisoned`, `Full`, `Io`; the store is closed all the same.
+    pub fn close(&self) -> Result<()> {
+        self.inner.wal.close()
+    }
+
+    /// What recovery did when the store was opened.
+    #[must_use]
+    pub fn recovery(&self) -> &RecoveryReport {
+        self.inner.wal.report()
+    }
+
+    /// Who the store is and where its history comes from.
+    #[must_use]
+    pub fn identity(&self) -> &Identity {
+        self.inner.wal.identity()
+    }
+
+    /// Where the log stands and what it has done.
+    #[must_use]
+    pub fn log_stats(&self) -> LogStats {
+        self.inner.wal.stats()
+    }
+
+    /// Bytes of keys and values held in memory.
+    #[must_use]
+    pub fn memory_bytes(&self) -> usize {
+        self.inner.memtable.read().bytes()
+    }
+
+    /// The last commit that readers see.
+    #[must_use]
+    pub fn visible(&self) -> Lsn {
+        self.inner.wal.visible()
+    }
+
+    /// The last commit on stable storage.
+    #[must_use]
+    pub fn durable(&self) -> Lsn {
+        self.inner.wal.durable()
+    }
+
+    /// Its directory.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.inner.path
+    }
+
+    /// What it runs on.
+    #[must_use]
+    pub fn runtime(&self) -> &Runtime {
+        &self.inner.runtime
+    }
+
+    /// Does one piece of background work, for runtimes without threads; false when there is none.
+    ///
+    /// # Errors
+    /// `Full`, `Io`.
+    pub fn step(&self) -> Result<bool> {
+        self.inner.wal.step()
+    }
+
+    /// Promises, durably, that the next commit is later than now; see [`Wal::time_mark`].
+    ///
+    /// # Errors
+    /// As [`Store::sync`].
+    pub fn time_mark(&self) -> Result<Timestamp> {
+        self.inner.wal.time_mark()
+    }
+
+    /// Appends a commit of another copy; it can be seen after [`Store::sync`].
+    pub(crate) fn append_copy(&self, record: &CopiedRecord<'_>) -> Result<()> {
+        write::check_copy(record)?;
+        self.inner.wal.append_copy(record)
+    }
+}

@@ -1,0 +1,246 @@
+//! The versions of every key that were appended, in order of keyspace and key.
+//!
+//! Appended is not visible: a version is in here from the moment it has an LSN, and readers look
+//! only at versions up to the visible LSN. So conditional writes are decided against everything
+//! appended, readers see nothing too early, and after a failure what is unknown simply stays
+//! beyond the visible LSN.
+//!
+//! Old versions go when no snapshot and no reader can ask for them, below the *horizon*.
+//! Invariant **M1**: for each key, the newest version at or below the horizon is kept.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::ops::Bound;
+use std::sync::Arc;
+
+use crate::base::{KeyspaceId, Lsn, Timestamp};
+
+/// A value, cheap to clone.
+pub type Value = Arc<[u8]>;
+
+/// One version of a key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Version {
+    /// The commit that wrote it.
+    pub lsn: Lsn,
+    /// When.
+    pub time: Timestamp,
+    /// `None`: deleted.
+    pub value: Option<Value>,
+}
+
+type Key = Arc<[u8]>;
+type Versions = Vec<Version>;
+
+/// A key with a value, as a range gives it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KeyValue {
+    /// The key.
+    pub key: Key,
+    /// The value.
+    pub value: Value,
+    /// The commit that wrote it.
+    pub lsn: Lsn,
+    /// When.
+    pub time: Timestamp,
+}
+
+/// Which end of a range to read from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum End {
+    Front,
+    Back,
+}
+
+/// Bounds of keys.
+pub(super) type KeyRange = (Bound<Vec<u8>>, Bound<Vec<u8>>);
+
+/// The ordered tree of versions.
+#[derive(Debug, Default)]
+pub(super) struct Memtable {
+    keyspaces: BTreeMap<KeyspaceId, BTreeMap<Key, Versions>>,
+    /// Deletions whose key can go once they are below the horizon, oldest first.
+    deleted: VecDeque<(Lsn, KeyspaceId, Key)>,
+    /// Bytes of keys and values held, as a measure and not as a promise.
+    bytes: usize,
+}
+
+impl Memtable {
+    /// Adds a version, which is newer than every version of its key.
+    pub(super) fn apply(
+        &mut self,
+        keyspace: KeyspaceId,
+        key: &[u8],
+        version: Version,
+        horizon: Lsn,
+    ) {
+        self.bytes += key.len() + value_len(&version);
+        let lsn = version.lsn;
+        let is_deletion = version.value.is_none();
+        let keys = self.keyspaces.entry(keyspace).or_default();
+        let Some(versions) = keys.get_mut(key) else {
+            if !is_deletion {
+                keys.insert(key.into(), vec![version]);
+            }
+            return;
+        };
+        assert!(versions.last().is_none_or(|last| last.lsn < lsn), "versions only get newer");
+        versions.push(version);
+        // M1: the versions before the newest one at or below the horizon cannot be asked for.
+        let keep = versions.iter().rposition(|version| version.lsn <= horizon).unwrap_or(0);
+        let dropped: usize = versions.drain(..keep).map(|old| key.len() + value_len(&old)).sum();
+        self.bytes = self.bytes.saturating_sub(dropped);
+        if is_deletion {
+            self.deleted.push_back((lsn, keyspace, key.into()));
+        }
+    }
+
+    /// Forgets keys whose last version is a deletion at or below the horizon; a few at a time.
+    pub(super) fn forget_deleted(&mut self, horizon: Lsn) {
+        for _ in 0..4 {
+            if self.deleted.front().is_none_or(|(lsn, ..)| *lsn > horizon) {
+                return;
+            }
+            let Some((lsn, keyspace, key)) = self.deleted.pop_front() else { return };
+            let Some(keys) = self.keyspaces.get_mut(&keyspace) else { continue };
+            let last = keys.get(&key).and_then(|versions| versions.last());
+            if last.is_some_and(|last| last.lsn == lsn)
+                && let Some(versions) = keys.remove(&key)
+            {
+                let dropped: usize = versions.iter().map(|old| key.len() + value_len(old)).sum();
+                self.bytes = self.bytes.saturating_sub(dropped);
+            }
+        }
+    }
+
+    /// The newest version of a key at or below `at`.
+    pub(super) fn get(&self, keyspace: KeyspaceId, key: &[u8], at: Lsn) -> Option<&Version> {
+        newest(self.keyspaces.get(&keyspace)?.get(key)?, at)
+    }
+
+    /// Up to `limit` keys with a value at `at` from one end of `range`; the last key looked at
+    /// bounds what is left, and is `None` when nothing is.
+    pub(super) fn scan(
+        &self,
+        keyspace: KeyspaceId,
+        range: &KeyRange,
+        at: Lsn,
+        (end, limit): (End, usize),
+    ) -> (Vec<KeyValue>, Option<Vec<u8>>) {
+        let Some(keys) = self.keyspaces.get(&keyspace) else { return (Vec::new(), None) };
+        if is_empty(range) {
+            return (Vec::new(), None);
+        }
+        let bounds = (as_slice(&range.0), as_slice(&range.1));
+        let mut iter = keys.range::<[u8], _>(bounds);
+        let mut found = Vec::new();
+        loop {
+            let next = if end == End::Front { iter.next() } else { iter.next_back() };
+            let Some((key, versions)) = next else { return (found, None) };
+            if let Some(Version { lsn, time, value: Some(value) }) = newest(versions, at) {
+                let (lsn, time) = (*lsn, *time);
+                found.push(KeyValue { key: key.clone(), value: value.clone(), lsn, time });
+            }
+            if found.len() >= limit {
+                return (found, Some(key.to_vec()));
+            }
+        }
+    }
+
+    /// Bytes of keys and values held.
+    pub(super) const fn bytes(&self) -> usize {
+        self.bytes
+    }
+}
+
+fn value_len(version: &Version) -> usize {
+    version.value.as_ref().map_or(0, |value| value.len())
+}
+
+fn newest(versions: &[Version], at: Lsn) -> Option<&Version> {
+    versions.iter().rev().find(|version| version.lsn <= at)
+}
+
+fn as_slice(bound: &Bound<Vec<u8>>) -> Bound<&[u8]> {
+    match bound {
+        Bound::Included(key) => Bound::Included(key),
+        Bound::Excluded(key) => Bound::Excluded(key),
+        Bound::Unbounded => Bound::Unbounded,
+    }
+}
+
+/// Whether no key can be in `range`; a tree's range panics on some of these.
+fn is_empty(range: &KeyRange) -> bool {
+    match range {
+        (Bound::Included(low), Bound::Included(high)) => low > high,
+        (
+            Bound::Included(low) | Bound::Excluded(low),
+            Bound::Included(high) | Bound::Excluded(high),
+        ) => low >= high,
+        _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const KS: KeyspaceId = KeyspaceId(1);
+
+    fn version(lsn: u64, value: Option<&str>) -> Version {
+        let value = value.map(|value| value.as_bytes().into());
+        Version { lsn: Lsn(lsn), time: Timestamp(lsn), value }
+    }
+
+    #[test]
+    fn a_reader_sees_the_newest_version_at_its_lsn() {
+        let mut table = Memtable::default();
+        table.apply(KS, b"a", version(2, Some("two")), Lsn::ZERO);
+        table.apply(KS, b"a", version(5, None), Lsn::ZERO);
+        table.apply(KS, b"a", version(7, Some("seven")), Lsn::ZERO);
+        let at = |lsn| table.get(KS, b"a", Lsn(lsn)).and_then(|version| version.value.clone());
+        assert_eq!(at(1), None);
+        assert_eq!(at(4).as_deref(), Some(&b"two"[..]));
+        assert_eq!(at(6), None);
+        assert_eq!(at(7).as_deref(), Some(&b"seven"[..]));
+    }
+
+    #[test]
+    fn versions_below_the_horizon_go_but_the_one_it_sees_stays() {
+        let mut table = Memtable::default();
+        for lsn in 1..=5 {
+            table.apply(KS, b"a", version(lsn, Some("x")), Lsn::ZERO);
+        }
+        table.apply(KS, b"a", version(6, Some("y")), Lsn(3));
+        assert_eq!(table.get(KS, b"a", Lsn(2)), None);
+        assert_eq!(table.get(KS, b"a", Lsn(3)), Some(&version(3, Some("x"))));
+        assert_eq!(table.bytes(), 4 * 2);
+    }
+
+    #[test]
+    fn a_deleted_key_takes_no_memory_once_nobody_can_see_it() {
+        let mut table = Memtable::default();
+        table.apply(KS, b"a", version(1, Some("x")), Lsn::ZERO);
+        table.apply(KS, b"a", version(2, None), Lsn::ZERO);
+        table.forget_deleted(Lsn(1));
+        assert!(table.get(KS, b"a", Lsn(1)).is_some());
+        table.forget_deleted(Lsn(2));
+        assert_eq!((table.get(KS, b"a", Lsn(9)), table.bytes()), (None, 0));
+    }
+
+    #[test]
+    fn a_scan_reads_from_either_end_and_says_where_it_stopped() {
+        let mut table = Memtable::default();
+        for (lsn, key) in [b"a", b"b", b"c", b"d"].iter().enumerate() {
+            table.apply(KS, *key, version(lsn as u64 + 1, Some("x")), Lsn::ZERO);
+        }
+        table.apply(KS, b"b", version(9, None), Lsn::ZERO);
+        let all = (Bound::Unbounded, Bound::Unbounded);
+        let keys = |found: &[KeyValue]| -> Vec<u8> { found.iter().map(|kv| kv.key[0]).collect() };
+        let (found, last) = table.scan(KS, &all, Lsn(9), (End::Front, 2));
+        assert_eq!((keys(&found), last), (b"ac".to_vec(), Some(b"c".to_vec())));
+        let (found, last) = table.scan(KS, &all, Lsn(9), (End::Back, 9));
+        assert_eq!((keys(&found), last), (b"dca".to_vec(), None));
+        let nothing = (Bound::Excluded(b"c".to_vec()), Bound::Excluded(b"c".to_vec()));
+        assert_eq!(table.scan(KS, &nothing, Lsn(9), (End::Front, 2)).0, []);
+    }
+}

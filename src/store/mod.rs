@@ -1,0 +1,37 @@
+//! The embedded store: keyspaces of ordered keys, changed by atomic batches, read at snapshots.
+//!
+//! Life cycle: [`Store::open`] replays the log into the tree; [`Store::commit`] appends a
+//! [`Batch`] to the log and puts the same entries, decoded from the same bytes, into the tree;
+//! readers look at the tree up to the visible LSN; [`Store::close`] ends.
+//!
+//! Everything is in memory for now, and the whole log is replayed at open. The seam for sorted
+//! files is `Snapshot` and `memtable`: reads already name a keyspace, a key and an LSN, and
+//! nothing above this floor knows where a version is.
+//!
+//! Invariants:
+//!
+//! - **S1** The log holds only unconditional changes: conditions are decided in the section that
+//!   gives the LSN, against everything appended before.
+//! - **S2** Live commits and replay put the same decoded entries into the tree (L5).
+//! - **S3** A reader sees a prefix of the log, and never what is not visible (C2 of the log).
+//! - **S4** A keyspace comes into being in the batch that first puts something into it.
+//!
+//! The store must never know: documents, revisions, JSON.
+
+mod batch;
+mod directory;
+pub mod format;
+mod handle;
+mod iter;
+mod memtable;
+mod requests;
+mod snapshot;
+mod write;
+
+pub use batch::{Batch, Expect, Keyspace, Namespace};
+pub use directory::{DIRECTORY, directory_key, parse_directory_entry};
+pub use format::Origin;
+pub use handle::{Commit, Store, StoreBuilder};
+pub use iter::Iter;
+pub use memtable::{KeyValue, Value, Version};
+pub use snapshot::Snapshot;

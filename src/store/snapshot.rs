@@ -1,0 +1,136 @@
+//! Frozen read views.
+
+use std::collections::BTreeMap;
+use std::ops::{Bound, RangeBounds};
+use std::sync::Arc;
+
+use crate::base::{KeyspaceId, Lsn, Result};
+use crate::vfs::sync::Mutex;
+
+use super::batch::Keyspace;
+use super::handle::Inner;
+use super::iter::{Iter, prefix_range};
+use super::memtable::{End, KeyRange, KeyValue, Version};
+
+/// The LSNs that snapshots hold, and how many hold each.
+///
+/// Taking a snapshot and choosing the horizon below which versions go both happen under this
+/// lock, so a snapshot never pins a version that is just being dropped.
+#[derive(Debug, Default)]
+pub(super) struct Pins(Mutex<BTreeMap<Lsn, usize>>);
+
+impl Pins {
+    /// Pins what `visible` says now.
+    pub(super) fn pin(&self, visible: impl FnOnce() -> Lsn) -> Lsn {
+        let mut pins = self.0.lock();
+        let lsn = visible();
+        *pins.entry(lsn).or_default() += 1;
+        lsn
+    }
+
+    fn unpin(&self, lsn: Lsn) {
+        let mut pins = self.0.lock();
+        if let Some(count) = pins.get_mut(&lsn) {
+            *count -= 1;
+            if *count == 0 {
+                pins.remove(&lsn);
+            }
+        }
+    }
+
+    /// The LSN below which nobody reads: the oldest pin, or what is visible.
+    pub(super) fn horizon(&self, visible: impl FnOnce() -> Lsn) -> Lsn {
+        let pins = self.0.lock();
+        let visible = visible();
+        pins.keys().next().map_or(visible, |oldest| visible.min(*oldest))
+    }
+}
+
+/// The store as it was at one commit; stays so while writers go on.
+///
+/// Cheap: it holds an LSN and keeps the versions it can see from being dropped.
+#[derive(Debug)]
+pub struct Snapshot {
+    inner: Arc<Inner>,
+    lsn: Lsn,
+}
+
+impl Snapshot {
+    pub(super) fn take(inner: &Arc<Inner>) -> Self {
+        let lsn = inner.pins.pin(|| inner.wal.visible());
+        Self { inner: Arc::clone(inner), lsn }
+    }
+
+    /// The last commit it contains.
+    #[must_use]
+    pub const fn lsn(&self) -> Lsn {
+        self.lsn
+    }
+
+    /// The value of `key`.
+    ///
+    /// # Errors
+    /// None today; a store larger than memory will read files here.
+    pub fn get(&self, keyspace: &Keyspace, key: &[u8]) -> Result<Option<KeyValue>> {
+        let Some(id) = self.inner.directory.id(keyspace) else { return Ok(None) };
+        let found = self.inner.memtable.read().get(id, key, self.lsn).cloned();
+        Ok(found.and_then(|version| key_value(key, version)))
+    }
+
+    /// The keys in `range` that have a value, in byte order, from either end.
+    pub fn range(&self, keyspace: &Keyspace, range: impl RangeBounds<Vec<u8>>) -> Iter {
+        let range = (range.start_bound().cloned(), range.end_bound().cloned());
+        self.iter(keyspace, range)
+    }
+
+    /// The keys that begin with `prefix`.
+    #[must_use]
+    pub fn prefix(&self, keyspace: &Keyspace, prefix: &[u8]) -> Iter {
+        self.iter(keyspace, prefix_range(prefix))
+    }
+
+    /// The keys that begin with `prefix` and come after `after`.
+    #[must_use]
+    pub fn prefix_after(&self, keyspace: &Keyspace, prefix: &[u8], after: &[u8]) -> Iter {
+        let (low, high) = prefix_range(prefix);
+        let low = if after < prefix { low } else { Bound::Excluded(after.to_vec()) };
+        self.iter(keyspace, (low, high))
+    }
+
+    fn iter(&self, keyspace: &Keyspace, range: KeyRange) -> Iter {
+        Iter::new(self.clone(), self.inner.directory.id(keyspace), range)
+    }
+
+    pub(super) fn scan(
+        &self,
+        keyspace: KeyspaceId,
+        range: &KeyRange,
+        ends: (End, usize),
+    ) -> (Vec<KeyValue>, Option<Vec<u8>>) {
+        self.inner.memtable.read().scan(keyspace, range, self.lsn, ends)
+    }
+
+    /// The keyspaces and collections that exist in it, by namespace and name.
+    #[must_use]
+    pub fn keyspaces(&self) -> Vec<Keyspace> {
+        self.inner.directory.list_at(&self.inner.memtable.read(), self.lsn)
+    }
+}
+
+pub(super) fn key_value(key: &[u8], version: Version) -> Option<KeyValue> {
+    let Version { lsn, time, value } = version;
+    value.map(|value| KeyValue { key: key.into(), value, lsn, time })
+}
+
+impl Clone for Snapshot {
+    fn clone(&self) -> Self {
+        let lsn = self.inner.pins.pin(|| self.lsn);
+        Self { inner: Arc::clone(&self.inner), lsn }
+    }
+}
+
+impl Drop for Snapshot {
+    fn drop(&mut self) {
+        self.inner.pins.unpin(self.lsn);
+    }
+}

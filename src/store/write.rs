@@ -1,0 +1,255 @@
+//! From a batch to the log and into the tree, and from a log record into the tree.
+
+use crate::base::{Error, ErrorKind, KeyspaceId, Lsn, Result, Timestamp};
+use crate::wal::format::Kind;
+use crate::wal::scan::Record;
+use crate::wal::{Appending, CopiedRecord, Durability, Payload};
+
+use super::batch::{Batch, Expect, Keyspace, Staged};
+use super::directory::{DIRECTORY, Directory, directory_key, parse_directory_entry};
+use super::format::{Change, DecodeFault, Decoded, Entry, Request, decode, encode};
+use super::handle::{Commit, Inner};
+use super::memtable::{Memtable, Version};
+use super::requests::{Answer, Requests};
+
+/// What a commit does when an expectation does not hold.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum OnConflict {
+    /// Waits until what it lost to is durable, so that nobody acts on a loss that a crash undoes.
+    WaitForWinner,
+    /// Says so at once, to a caller that only tries again.
+    ReturnAtOnce,
+}
+
+/// Where entries go.
+pub(super) struct Target<'a> {
+    pub(super) memtable: &'a mut Memtable,
+    pub(super) directory: &'a Directory,
+    pub(super) requests: &'a mut Requests,
+}
+
+/// Puts a decoded commit into the tree: for live commits and for replay alike (L5).
+fn apply(decoded: &Decoded<'_>, lsn: Lsn, time: Timestamp, horizon: Lsn, target: &mut Target<'_>) {
+    for entry in &decoded.entries {
+        let value = match entry.change {
+            Change::Put(value) => {
+                if entry.keyspace == DIRECTORY
+                    && let Some((keyspace, id)) = parse_directory_entry(entry.key, value)
+                {
+                    target.directory.learn(keyspace, id);
+                }
+                Some(value.into())
+            }
+            Change::Delete(_) => None,
+        };
+        let version = Version { lsn, time, value };
+        target.memtable.apply(entry.keyspace, entry.key, version, horizon);
+    }
+    if let Some(request) = decoded.request {
+        let reply = request.reply.into();
+        target.requests.keep(request.id, Answer { lsn, time, reply });
+    }
+    target.memtable.forget_deleted(horizon);
+}
+
+fn undecodable(fault: DecodeFault, lsn: Lsn) -> Error {
+    match fault {
+        DecodeFault::Newer(what) => {
+            let what = format!("{what}, which this version of jidoka does not know; upgrade");
+            Error::new(ErrorKind::Unsupported, what)
+        }
+        DecodeFault::Malformed(malformed) => {
+            let what = format!(
+                "the commit's checks hold but its payload is not a batch ({} at byte {}); \
+                 report this",
+                malformed.what, malformed.offset
+            );
+            Error::new(ErrorKind::Corrupt, what)
+        }
+    }
+    .at_lsn(lsn)
+}
+
+/// Applies a record of the log at open; everything but each key's newest version can go.
+pub(super) fn replay(record: &Record<'_>, mut target: Target<'_>) -> Result<()> {
+    if record.header.kind != Kind::Commit {
+        return Ok(());
+    }
+    let (lsn, time) = (record.header.lsn, record.header.time);
+    let decoded = decode(record.payload).map_err(|fault| undecodable(fault, lsn))?;
+    apply(&decoded, lsn, time, lsn, &mut target);
+    Ok(())
+}
+
+/// Refuses a copied commit that this build could not replay, before it is in the log.
+pub(super) fn check_copy(record: &CopiedRecord<'_>) -> Result<()> {
+    if record.kind != Kind::Commit {
+        return Ok(());
+    }
+    decode(record.payload).map(drop).map_err(|fault| undecodable(fault, record.lsn))
+}
+
+/// The payload of a batch, and the conditions it depends on, with keyspaces as numbers.
+struct Prepared {
+    payload: Payload,
+    expected: Vec<(KeyspaceId, Vec<u8>, Expect)>,
+}
+
+/// Resolves names, offering a number to each keyspace that a put brings into being.
+fn prepare(inner: &Inner, batch: &Batch) -> Result<Prepared> {
+    let mut created: Vec<(Keyspace, KeyspaceId)> = Vec::new();
+    let mut resolve = |keyspace: &Keyspace, create: bool| -> Option<KeyspaceId> {
+        let known = inner.directory.id(keyspace);
+        let fresh = created.iter().find(|(new, _)| new == keyspace).map(|(_, id)| *id);
+        known.or(fresh).or_else(|| {
+            create.then(|| {
+                let id = inner.directory.offer();
+                created.push((keyspace.clone(), id));
+                id
+            })
+        })
+    };
+    let mut resolved = Vec::with_capacity(batch.changes.len());
+    for ((keyspace, key), staged) in &batch.changes {
+        // Deleting from a keyspace that does not exist changes nothing.
+        let create = matches!(staged, Staged::Put(_));
+        if let Some(id) = resolve(keyspace, create) {
+            let change = match staged {
+                Staged::Put(value) => Change::Put(value),
+                Staged::Delete(note) => Change::Delete(note),
+            };
+            resolved.push(Entry { keyspace: id, key, change });
+        }
+    }
+    let mut expected = Vec::with_capacity(batch.expected.len() + created.len());
+    for ((keyspace, key), expect) in &batch.expected {
+        // A keyspace that is just being created, or does not exist, holds no value yet.
+        let id = inner.directory.id(keyspace);
+        match (id, expect) {
+            (Some(id), _) => expected.push((id, key.clone(), *expect)),
+            (None, Expect::Absent) => {}
+            (None, Expect::Version(_)) => return Err(conflict(Lsn::ZERO)),
+        }
+    }
+    // Whoever creates a keyspace first gives it its number; the other tries again with it.
+    let directory: Vec<(Vec<u8>, [u8; 4])> =
+        created.iter().map(|(name, id)| (directory_key(name), id.0.to_le_bytes())).collect();
+    for (key, id) in &directory {
+        expected.push((DIRECTORY, key.clone(), Expect::Absent));
+        resolved.push(Entry { keyspace: DIRECTORY, key, change: Change::Put(id) });
+    }
+    resolved.sort_by(|a, b| (a.keyspace, a.key).cmp(&(b.keyspace, b.key)));
+    let request = batch.request.as_ref().map(|(id, reply)| Request { id, reply });
+    let bytes = encode(&batch.origin, request, resolved.into_iter());
+    Ok(Prepared { payload: Payload::new(bytes), expected })
+}
+
+fn conflict(winner: Lsn) -> Error {
+    let what = "the key was changed by another writer; read it again and decide again";
+    let error = Error::new(ErrorKind::Conflict, what);
+    if winner == Lsn::ZERO { error } else { error.at_lsn(winner) }
+}
+
+/// What happens under the append lock.
+struct Live<'a> {
+    inner: &'a Inner,
+    prepared: &'a Prepared,
+    request: Option<&'a str>,
+    /// The commit that refused this one.
+    lost_to: Option<Lsn>,
+    /// The request was answered between the first look and the lock.
+    answered: bool,
+}
+
+impl Appending for Live<'_> {
+    fn check(&mut self) -> Result<()> {
+        if self.request.is_some_and(|id| self.inner.requests.lock().get(id).is_some()) {
+            self.answered = true;
+            return Err(conflict(Lsn::ZERO));
+        }
+        let memtable = self.inner.memtable.read();
+        for (keyspace, key, expect) in &self.prepared.expected {
+            let latest = memtable.get(*keyspace, key, Lsn::MAX);
+            let live = latest.filter(|version| version.value.is_some()).map(|version| version.lsn);
+            let holds = match expect {
+                Expect::Absent => live.is_none(),
+                Expect::Version(lsn) => live == Some(*lsn),
+            };
+            if !holds {
+                let winner = latest.map_or(Lsn::ZERO, |version| version.lsn);
+                self.lost_to = Some(winner);
+                return Err(conflict(winner));
+            }
+        }
+        Ok(())
+    }
+
+    fn appended(&mut self, lsn: Lsn, time: Timestamp) {
+        let horizon = self.inner.pins.horizon(|| self.inner.wal.visible());
+        let mut memtable = self.inner.memtable.write();
+        let mut requests = self.inner.requests.lock();
+        let mut target = Target {
+            memtable: &mut memtable,
+            directory: &self.inner.directory,
+            requests: &mut requests,
+        };
+        let decoded = decode(self.prepared.payload.bytes());
+        assert!(decoded.is_ok(), "a batch was encoded that cannot be decoded: {decoded:?}");
+        if let Ok(decoded) = decoded {
+            apply(&decoded, lsn, time, horizon, &mut target);
+        }
+    }
+}
+
+/// Times a batch is tried again because somebody else created its keyspace first.
+const CREATION_TRIES: usize = 100;
+
+pub(super) fn commit(inner: &Inner, batch: &Batch, on_conflict: OnConflict) -> Result<Commit> {
+    batch.check()?;
+    let request = batch.request.as_ref().map(|(id, _)| id.as_str());
+    for _ in 0..CREATION_TRIES {
+        if let Some(id) = request
+            && let Some(commit) = answered(inner, id)?
+        {
+            return Ok(commit);
+        }
+        let prepared = prepare(inner, batch)?;
+        let mut live = Live { inner, prepared: &prepared, request, lost_to: None, answered: false };
+        let error = match inner.wal.append(&prepared.payload, batch.durability, &mut live) {
+            Ok(appended) => {
+                inner.wal.wait(&appended)?;
+                let durable = batch.durability == Durability::Sync;
+                let (lsn, time) = (appended.lsn, appended.time);
+                return Ok(Commit { lsn, time, durable, repeated: None });
+            }
+            Err(error) => error,
+        };
+        if live.answered || lost_a_creation(inner, batch, &prepared) {
+            continue;
+        }
+        if let (Some(winner), OnConflict::WaitForWinner) = (live.lost_to, on_conflict) {
+            inner.wal.wait_visible(winner)?;
+        }
+        return Err(error);
+    }
+    Err(conflict(Lsn::ZERO))
+}
+
+/// Whether the batch wanted to create a keyspace that meanwhile exists.
+fn lost_a_creation(inner: &Inner, batch: &Batch, prepared: &Prepared) -> bool {
+    let wanted = |key: &[u8]| {
+        prepared.expected.iter().any(|(id, wanted, _)| *id == DIRECTORY && wanted == key)
+    };
+    batch.changes.keys().any(|(keyspace, _)| {
+        wanted(&directory_key(keyspace)) && inner.directory.id(keyspace).is_some()
+    })
+}
+
+/// The answer to a request, once it can be seen.
+pub(super) fn answered(inner: &Inner, id: &str) -> Result<Option<Commit>> {
+    let Some(answer) = inner.requests.lock().get(id).cloned() else { return Ok(None) };
+    inner.wal.wait_visible(answer.lsn)?;
+    inner.wal.sync()?;
+    let Answer { lsn, time, reply } = answer;
+    Ok(Some(Commit { lsn, time, durable: true, repeated: Some(reply) }))
+}
