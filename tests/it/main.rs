@@ -1,0 +1,3 @@
+//! Behaviour of the whole store, a module per behaviour.
+
+mod smoke;
