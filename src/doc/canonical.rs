@@ -52,6 +52,20 @@ impl Sha256 {
     }
 }
 
+/// A SHA-256 of bytes that come in parts.
+#[derive(Debug, Default)]
+pub(super) struct Hasher(sha2::Sha256);
+
+impl Hasher {
+    pub(super) fn update(&mut self, bytes: &[u8]) {
+        self.0.update(bytes);
+    }
+
+    pub(super) fn finish(self) -> Sha256 {
+        Sha256(self.0.finalize().into())
+    }
+}
+
 impl fmt::Display for Sha256 {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))

@@ -1,37 +1,29 @@
 //! Names of documents and collections: what is allowed, and how a document gets one.
 
-use crate::base::limits::{DOCUMENT_ID_BYTES_MAX, NAME_BYTES_MAX};
+use crate::base::limits::DOCUMENT_ID_BYTES_MAX;
 use crate::base::{Error, ErrorKind, Result, Timestamp};
+use crate::store::{Keyspace, Namespace};
 
 /// Checks the id of a document: 1 to [`DOCUMENT_ID_BYTES_MAX`] bytes of UTF-8.
 ///
 /// # Errors
 /// `Invalid` when it breaks that rule.
 pub fn check_id(id: &str) -> Result<()> {
-    check_length("id of a document", id, DOCUMENT_ID_BYTES_MAX)
+    let len = id.len();
+    if (1..=DOCUMENT_ID_BYTES_MAX).contains(&len) {
+        return Ok(());
+    }
+    let what =
+        format!("the id of a document has {len} bytes; give it 1 to {DOCUMENT_ID_BYTES_MAX}");
+    Err(Error::new(ErrorKind::Invalid, what))
 }
 
-/// Checks the name of a collection: 1 to [`NAME_BYTES_MAX`] bytes of UTF-8 without control
-/// characters, because names are shown in lists and logs.
+/// Checks the name of a collection, by the rule for every keyspace.
 ///
 /// # Errors
 /// `Invalid` when it breaks that rule.
 pub fn check_collection(name: &str) -> Result<()> {
-    check_length("name of a collection", name, NAME_BYTES_MAX)?;
-    if name.chars().any(char::is_control) {
-        let what = format!("the name of a collection has a control character: {name:?}; remove it");
-        return Err(Error::new(ErrorKind::Invalid, what));
-    }
-    Ok(())
-}
-
-fn check_length(what: &str, text: &str, max: usize) -> Result<()> {
-    if (1..=max).contains(&text.len()) {
-        return Ok(());
-    }
-    let len = text.len();
-    let what = format!("the {what} has {len} bytes; give it 1 to {max}");
-    Err(Error::new(ErrorKind::Invalid, what))
+    Keyspace::in_namespace(Namespace::Collection, name).map(drop)
 }
 
 /// The digits of Crockford's base 32, in lower case: no i, l, o or u to misread.

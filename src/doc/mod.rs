@@ -1,4 +1,4 @@
-//! Documents: JSON values with an identity, and everything about them that is only thinking.
+//! Documents: JSON values with an identity and a revision, in collections over the store.
 //!
 //! A document is any JSON value. It lives in a collection under an id, and its content is its
 //! RFC 8785 canonical bytes: two texts that mean the same value are the same document, with the
@@ -11,23 +11,37 @@
 //! Read stored documents with [`json::parse`] too, not with `serde_json` alone: an embedder's
 //! choice of `serde_json` features must not change what a document means.
 //!
-//! Everything here is a function from bytes or values to bytes or values. It knows no file, no
-//! thread and no clock, and never what a document is about: the caller passes in whatever
+//! [`Documents`] is the public face. Most files here are functions from bytes or values to bytes
+//! or values and know no file, thread or clock; `documents`, `write` and `feed` join them to the
+//! store and its log. None knows what a document is about: the caller passes in whatever
 //! recognises a kind of document.
+//!
+//! - **D1** The stored hash is over exactly the stored bytes.
+//! - **D2** The revisions of a document are 1, 2, 3 … from its creation to its deletion: each is
+//!   computed on the latest appended version, and committed only if that is still the latest.
 
 mod canonical;
+mod documents;
 pub mod dump;
+mod feed;
 mod field;
 mod filter;
 pub mod id;
 pub mod import;
 pub mod json;
+mod operation;
 mod order;
 pub mod patch;
 mod query;
+pub mod stored;
+mod write;
 
 pub use canonical::{Canonical, INTEGER_MAX, Sha256, check_value};
+pub use documents::{Documents, Listed, Listing, ParsedDocument};
+pub use feed::{Change, ChangeKind, Changes};
 pub use field::Field;
 pub use filter::{Filter, Op};
+pub use operation::{Applied, Condition, Operation, Outcome, WriteOptions, Written};
 pub use order::{Sort, compare};
 pub use query::{Query, Row};
+pub use stored::{Document, Revision};

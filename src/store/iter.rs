@@ -26,11 +26,7 @@ pub struct Iter {
 }
 
 impl Iter {
-    pub(super) fn new(
-        snapshot: Snapshot,
-        keyspace: Option<KeyspaceId>,
-        range: KeyRange,
-    ) -> Self {
+    pub(super) fn new(snapshot: Snapshot, keyspace: Option<KeyspaceId>, range: KeyRange) -> Self {
         let (front, back) = (VecDeque::new(), VecDeque::new());
         Self { snapshot, keyspace, rest: Some(range), front, back }
     }
