@@ -9,3 +9,7 @@ pub mod store;
 pub mod doc;
 #[cfg(feature = "docs")]
 pub mod tcps;
+#[cfg(feature = "docs")]
+pub mod archive;
+#[cfg(feature = "docs")]
+pub mod ops;

@@ -7,9 +7,9 @@ use std::sync::Arc;
 use crate::base::{Error, ErrorKind, KeyspaceId, Lsn, Result, Timestamp};
 use crate::vfs::Runtime;
 use crate::vfs::sync::{Mutex, RwLock};
-use crate::wal::identity::{Ancestor, Identity, segment_bytes_are_legal};
+use crate::wal::identity::{Identity, segment_bytes_are_legal};
 use crate::wal::scan::Record;
-use crate::wal::{CopiedRecord, LogStats, OpenSettings, RecoveryReport, Wal};
+use crate::wal::{LogStats, OpenSettings, RecoveryReport, Wal};
 
 use super::batch::{Batch, Keyspace};
 use super::directory::Directory;
@@ -73,16 +73,6 @@ impl StoreBuilder {
     #[must_use]
     pub fn runtime(mut self, runtime: Runtime) -> Self {
         self.runtime = runtime;
-        self
-    }
-
-    /// Makes the store a continuation of another one's history.
-    #[must_use]
-    pub(crate) fn descends_from(mut self, source: &Identity, term: u64, up_to: Lsn) -> Self {
-        self.settings.term = crate::base::Term(term);
-        self.settings.segment_bytes = source.segment_bytes;
-        self.settings.ancestors.clone_from(&source.ancestors);
-        self.settings.ancestors.push(Ancestor { store_id: source.store_id, up_to });
         self
     }
 
@@ -309,11 +299,5 @@ impl Store {
     /// As [`Store::sync`].
     pub fn time_mark(&self) -> Result<Timestamp> {
         self.inner.wal.time_mark()
-    }
-
-    /// Appends a commit of another copy; it can be seen after [`Store::sync`].
-    pub(crate) fn append_copy(&self, record: &CopiedRecord<'_>) -> Result<()> {
-        write::check_copy(record)?;
-        self.inner.wal.append_copy(record)
     }
 }

@@ -3,7 +3,7 @@
 use crate::base::{Error, ErrorKind, KeyspaceId, Lsn, Result, Timestamp};
 use crate::wal::format::Kind;
 use crate::wal::scan::Record;
-use crate::wal::{Appending, CopiedRecord, Durability, Payload};
+use crate::wal::{Appending, Durability, Payload};
 
 use super::batch::{Batch, Expect, Keyspace, Staged};
 use super::directory::{DIRECTORY, Directory, directory_key, parse_directory_entry};
@@ -79,14 +79,6 @@ pub(super) fn replay(record: &Record<'_>, mut target: Target<'_>) -> Result<()> 
     let decoded = decode(record.payload).map_err(|fault| undecodable(fault, lsn))?;
     apply(&decoded, lsn, time, lsn, &mut target);
     Ok(())
-}
-
-/// Refuses a copied commit that this build could not replay, before it is in the log.
-pub(super) fn check_copy(record: &CopiedRecord<'_>) -> Result<()> {
-    if record.kind != Kind::Commit {
-        return Ok(());
-    }
-    decode(record.payload).map(drop).map_err(|fault| undecodable(fault, record.lsn))
 }
 
 /// The payload of a batch, and the conditions it depends on, with keyspaces as numbers.

@@ -14,7 +14,7 @@ use super::draft::{Draft, Payload, Writer};
 use super::format::Kind;
 use super::group::{State, Wants};
 use super::identity::Identity;
-use super::open::{OpenSettings, RecoveryReport, open};
+use super::open::{OpenSettings, RecoveryReport, open, publish_identity};
 use super::walk::Replay;
 
 /// What the log has done since it was opened, and where it stands.
@@ -220,6 +220,14 @@ impl Wal {
             self.shared.lead(&mut state);
         }
         Ok(())
+    }
+
+    /// Makes a directory that was opened with [`OpenSettings::defer_identity`] a store.
+    ///
+    /// # Errors
+    /// `Full`, `Io`; the directory is then still refused as a store.
+    pub fn publish_identity(&self, dir: &Path) -> Result<()> {
+        publish_identity(dir, &self.shared.runtime, &self.identity)
     }
 
     /// Promises, durably, that the next commit is later than now; for copies that need to say up

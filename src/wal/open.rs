@@ -31,6 +31,9 @@ pub struct OpenSettings {
     pub term: Term,
     /// Where the history of a store that is made now comes from.
     pub ancestors: Vec<Ancestor>,
+    /// Leave the identity of a store that is made now to [`Wal::publish_identity`](super::Wal),
+    /// so that until then the directory is refused as a store.
+    pub defer_identity: bool,
 }
 
 impl Default for OpenSettings {
@@ -40,6 +43,7 @@ impl Default for OpenSettings {
             segment_bytes: SEGMENT_BYTES_DEFAULT,
             term: Term(1),
             ancestors: Vec::new(),
+            defer_identity: false,
         }
     }
 }
@@ -331,7 +335,14 @@ fn create(
         segment_bytes: identity.segment_bytes,
     };
     segments.prepare(SegmentNumber(1))?;
-    replace_file(runtime.vfs.as_ref(), dir, identity::FILE_NAME, &identity.encode())
-        .map_err(|error| fail("write the identity file in", error))?;
+    if !settings.defer_identity {
+        publish_identity(dir, runtime, &identity)?;
+    }
     Ok(identity)
+}
+
+/// Writes the identity file: from here on the directory is a store.
+pub(super) fn publish_identity(dir: &Path, runtime: &Runtime, identity: &Identity) -> Result<()> {
+    replace_file(runtime.vfs.as_ref(), dir, identity::FILE_NAME, &identity.encode())
+        .map_err(|error| Error::io("write the identity file in", dir, error))
 }

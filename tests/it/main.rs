@@ -1,3 +1,4 @@
 //! Behaviour of the whole store, a module per behaviour.
 
+mod history;
 mod smoke;

@@ -1,0 +1,198 @@
+//! Copying the durable log to a directory, at the cost of what is new.
+
+use std::io;
+use std::path::Path;
+
+use crate::base::codec::to_u64;
+use crate::base::{Error, ErrorKind, Lsn, Result, Timestamp};
+use crate::vfs::{Lock, Runtime, replace_file};
+use crate::wal::format::Kind;
+use crate::wal::reader::{Limit, LogReader, OwnedRecord};
+use crate::wal::{OpenSettings, Wal};
+
+use super::copy::{COPY_NAME, Copy, END_NAME, LOCK_NAME, LOG_DIR, foreign};
+use super::format::{End, RANGE_BYTES, RangeHeader, put_record, range_name};
+
+/// What a backup did.
+#[non_exhaustive]
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct BackupReport {
+    /// The last commit in the copy now.
+    pub to_lsn: Lsn,
+    /// Files written.
+    pub files_copied: u64,
+    /// Bytes written.
+    pub bytes_copied: u64,
+    /// Time it took.
+    pub seconds: f64,
+}
+
+/// Brings the copy in `dest` up to the durable end of the store in `store`, which another process
+/// may be writing.
+///
+/// When no one holds the store, it is opened for a moment to promise that the next commit is
+/// later than now, so that the copy can be restored to any time up to now; beside a writer the
+/// copy is complete up to the time of its last commit.
+///
+/// # Durability
+/// After `Ok` the copy survives a power cut. An interrupted backup leaves a copy that is complete
+/// up to some commit, and the next one goes on there.
+///
+/// # Errors
+/// - `NotFound`: there is no store. `Invalid`: `dest` holds something that is not a copy.
+/// - `Locked`: another backup writes to `dest`.
+/// - `Diverged`: the copy is of another store, or of another history of this one.
+/// - `Corrupt`: the store's log or the copy is damaged. `Full`, `Io`, `Unsupported`.
+///
+/// # Cost
+/// Reads the whole log once; writes what is new.
+pub fn backup(store: &Path, dest: &Path, runtime: &Runtime) -> Result<BackupReport> {
+    let started = runtime.clock.monotonic();
+    promise_time(store, runtime)?;
+    let mut reader = LogReader::open(store, runtime)?;
+    let (_lock, copy) = open_copy(dest, &reader, runtime)?;
+    let mut writer = RangeWriter {
+        dest,
+        runtime,
+        store_id: reader.identity().store_id,
+        head: copy.head()?,
+        pending: Vec::new(),
+        pending_from: None,
+        time: Timestamp::ZERO,
+        report: BackupReport::default(),
+    };
+    let mut met = writer.head.0 == Lsn::ZERO;
+    loop {
+        while let Some(record) = reader.next(Limit::Claims)? {
+            writer.time = record.header.time;
+            if !record.header.kind.takes_lsn() {
+                continue;
+            }
+            if met {
+                writer.add(&record)?;
+            } else if record.header.lsn == writer.head.0 {
+                if record.header.chain != writer.head.1 {
+                    return Err(foreign(COPY_NAME).at_lsn(record.header.lsn));
+                }
+                met = true;
+            }
+        }
+        // What was not a record a moment ago may have been written since.
+        let before = *reader.position();
+        reader.check_end()?;
+        if *reader.position() == before {
+            break;
+        }
+    }
+    if !met {
+        let what = "the copy holds commits that this store does not have; it was restored from \
+                    an older state, so back it up to a new directory";
+        return Err(Error::new(ErrorKind::Diverged, what).at_lsn(writer.head.0));
+    }
+    writer.finish()?;
+    let elapsed = runtime.clock.monotonic().saturating_sub(started);
+    Ok(BackupReport { seconds: elapsed.as_secs_f64(), ..writer.report })
+}
+
+/// Writes a time mark if nobody holds the store and it may be written.
+fn promise_time(store: &Path, runtime: &Runtime) -> Result<()> {
+    let settings = OpenSettings { create: false, ..OpenSettings::default() };
+    match Wal::open(store, runtime, &settings, &mut |_| Ok(())) {
+        Ok(wal) => {
+            wal.time_mark()?;
+            wal.close()
+        }
+        Err(error) if matches!(error.kind(), ErrorKind::Locked | ErrorKind::ReadOnly) => Ok(()),
+        Err(error) => Err(error),
+    }
+}
+
+/// Finds the copy of the reader's store in `dest`, or begins one.
+fn open_copy(dest: &Path, reader: &LogReader, runtime: &Runtime) -> Result<(Box<dyn Lock>, Copy)> {
+    let fail = |error| Error::io("begin a copy in", dest, error);
+    let found = Copy::find(dest, runtime)?;
+    if found.is_none() {
+        make_dir(dest, runtime).map_err(fail)?;
+    }
+    let lock = runtime.vfs.lock(&dest.join(LOCK_NAME)).map_err(|error| {
+        if error.kind() == io::ErrorKind::WouldBlock {
+            let what = "another backup writes to this copy; wait until it is done";
+            return Error::new(ErrorKind::Locked, what).at_path(dest);
+        }
+        fail(error)
+    })?;
+    if found.is_none() {
+        make_dir(&dest.join(LOG_DIR), runtime).map_err(fail)?;
+        let identity = reader.identity().encode();
+        replace_file(runtime.vfs.as_ref(), dest, COPY_NAME, &identity).map_err(fail)?;
+    }
+    match Copy::find(dest, runtime)? {
+        Some(copy) if copy.source.store_id == reader.identity().store_id => Ok((lock, copy)),
+        Some(_) => Err(foreign(COPY_NAME)),
+        None => Err(Error::new(ErrorKind::Bug, "a copy was begun but is not there")),
+    }
+}
+
+fn make_dir(dir: &Path, runtime: &Runtime) -> io::Result<()> {
+    match runtime.vfs.create_dir(dir) {
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(error),
+        _ => runtime.vfs.sync_dir(dir.parent().unwrap_or(Path::new(""))),
+    }
+}
+
+/// Collects new records into ranges.
+struct RangeWriter<'a> {
+    dest: &'a Path,
+    runtime: &'a Runtime,
+    store_id: crate::base::StoreId,
+    /// The last record in the copy, written or pending, and its chain.
+    head: (Lsn, u64),
+    pending: Vec<u8>,
+    /// The first pending record, and the chain before it.
+    pending_from: Option<(Lsn, u64)>,
+    /// The latest time seen, of commits and of marks.
+    time: Timestamp,
+    report: BackupReport,
+}
+
+impl RangeWriter<'_> {
+    fn add(&mut self, record: &OwnedRecord) -> Result<()> {
+        debug_assert!(matches!(record.header.kind, Kind::Commit | Kind::TermStart));
+        self.pending_from.get_or_insert((record.header.lsn, self.head.1));
+        put_record(record, &mut self.pending);
+        self.head = (record.header.lsn, record.header.chain);
+        if to_u64(self.pending.len()) >= RANGE_BYTES { self.write_range() } else { Ok(()) }
+    }
+
+    fn write_range(&mut self) -> Result<()> {
+        let Some((first, chain_before)) = self.pending_from.take() else { return Ok(()) };
+        let header = RangeHeader {
+            store_id: self.store_id,
+            first,
+            last: self.head.0,
+            chain_before,
+            chain_after: self.head.1,
+            bytes: to_u64(self.pending.len()),
+        };
+        let mut bytes = header.encode();
+        bytes.append(&mut self.pending);
+        self.put_file(&self.dest.join(LOG_DIR), &range_name(first, self.head.0), &bytes)
+    }
+
+    fn put_file(&mut self, dir: &Path, name: &str, bytes: &[u8]) -> Result<()> {
+        replace_file(self.runtime.vfs.as_ref(), dir, name, bytes)
+            .map_err(|error| Error::io("write a file of the copy", &dir.join(name), error))?;
+        self.report.files_copied += 1;
+        self.report.bytes_copied += to_u64(bytes.len());
+        Ok(())
+    }
+
+    fn finish(&mut self) -> Result<()> {
+        self.write_range()?;
+        let (lsn, chain) = self.head;
+        let end = End { store_id: self.store_id, lsn, chain, time: self.time };
+        self.put_file(self.dest, END_NAME, &end.encode())?;
+        self.report.to_lsn = lsn;
+        Ok(())
+    }
+}
