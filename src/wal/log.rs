@@ -13,8 +13,10 @@ use super::commit::{Appended, Appending, Durability, Shared, poisoned, refuse_if
 use super::draft::{Draft, Payload, Writer};
 use super::format::Kind;
 use super::group::{State, Wants};
-use super::identity::Identity;
-use super::open::{OpenSettings, RecoveryReport, open, publish_identity};
+use super::identity::{FILE_NAME, Identity};
+use super::open::{OpenSettings, RecoveryReport, look_for_identity, open, publish_identity};
+use super::segment::{DIR_NAME, SegmentDir};
+use super::survey::{Survey, survey};
 use super::walk::Replay;
 
 /// What the log has done since it was opened, and where it stands.
@@ -349,6 +351,30 @@ impl Wal {
             *keeper = thread::spawn("jidoka-log", move || shared.keep()).ok();
         }
     }
+}
+
+/// Looks at the whole log of the store in `dir` without opening it, giving every intact record
+/// to `visit`; see [`Survey`].
+///
+/// # Errors
+/// `NotFound` when there is no store, `Corrupt` when the identity file is damaged,
+/// `Unsupported`, `Io`.
+pub fn survey_log(dir: &Path, runtime: &Runtime, visit: &mut Replay<'_>) -> Result<Survey> {
+    let identity = look_for_identity(dir, runtime)?.ok_or_else(|| {
+        let begun = runtime.vfs.list(&dir.join(DIR_NAME)).is_ok_and(|names| !names.is_empty());
+        if begun {
+            let what = "the identity file is missing; restore it or the store from a copy";
+            return Error::new(ErrorKind::Corrupt, what).at_path(FILE_NAME);
+        }
+        Error::new(ErrorKind::NotFound, "there is no store here").at_path(dir)
+    })?;
+    let segments = SegmentDir {
+        runtime: runtime.clone(),
+        path: dir.join(DIR_NAME),
+        store_id: identity.store_id,
+        segment_bytes: identity.segment_bytes,
+    };
+    survey(&segments, visit)
 }
 
 /// A restored log is written in groups of about this size.

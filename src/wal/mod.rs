@@ -31,12 +31,14 @@ pub mod reader;
 mod recovery;
 pub mod scan;
 pub mod segment;
+mod survey;
 mod ticker;
 mod walk;
 
 pub use commit::{Appended, Appending, Durability};
 pub use draft::{Draft, Payload, Spot, Writer};
-pub use log::{CopiedRecord, LogStats, Wal};
+pub use log::{CopiedRecord, LogStats, Wal, survey_log};
 pub use open::{LOCK_NAME, OpenSettings, RecoveryReport};
 pub use reader::LogReader;
+pub use survey::{Damage, Survey};
 pub use walk::Replay;

@@ -67,13 +67,21 @@ impl Position {
                 return fault("the time of a mark is earlier than before");
             }
         }
-        Ok(Self {
+        Ok(Self::resume_after(header))
+    }
+}
+
+impl Position {
+    /// The position after a record that is taken as it is, because what was before it is lost.
+    #[must_use]
+    pub const fn resume_after(header: &RecordHeader) -> Self {
+        Self {
             seq: header.seq,
             lsn: header.lsn,
             term: header.term,
             chain: header.chain,
             time: header.time,
-        })
+        }
     }
 }
 
@@ -183,16 +191,28 @@ impl Neighbours {
 /// The first intact record at or after `from` that claims a seq at or beyond `hole`.
 ///
 /// Such a record proves that the hole was once whole, so it is damage and not the end (L4).
+#[must_use]
+pub fn find_claim(segment: &[u8], from: u64, salt: Salt, hole: Seq) -> Option<(u64, RecordHeader)> {
+    let claims = |header: &RecordHeader| header.claim >= hole && header.seq > header.claim;
+    find_record(segment, from, salt, &claims)
+}
+
+/// The first intact record at or after `from` that `wanted` wants.
+///
 /// Tries every place where a record could start; chance cannot make one, because header and
 /// payload together carry 96 bits of checks.
 #[must_use]
-pub fn find_claim(segment: &[u8], from: u64, salt: Salt, hole: Seq) -> Option<(u64, RecordHeader)> {
+pub fn find_record(
+    segment: &[u8],
+    from: u64,
+    salt: Salt,
+    wanted: &dyn Fn(&RecordHeader) -> bool,
+) -> Option<(u64, RecordHeader)> {
     let mut offset = from.next_multiple_of(to_u64(ALIGN));
     while let Some(window) = segment.get(to_usize(offset)..).filter(|w| w.len() >= RECORD_HEADER) {
         if may_be_header(window)
             && let Ok(header) = RecordHeader::decode(window, salt, offset)
-            && header.claim >= hole
-            && header.seq > header.claim
+            && wanted(&header)
             && header.record_len() <= to_u64(window.len())
             && window
                 .get(..to_usize(header.record_len()))

@@ -1,0 +1,122 @@
+//! Verification finds what opening refuses, and more than the first of it.
+
+use std::path::{Path, PathBuf};
+
+use jidoka::base::ErrorKind;
+use jidoka::doc::{Condition, Documents};
+use jidoka::ops::{VerifyReport, verify};
+use jidoka::store::Store;
+use jidoka::vfs::memory::{MemoryVfs, runtime};
+use serde_json::json;
+
+fn dump(docs: &Documents) -> Vec<u8> {
+    let mut all = Vec::new();
+    docs.dump(&mut |line| {
+        all.extend_from_slice(line);
+        Ok(())
+    })
+    .unwrap();
+    all
+}
+
+fn open(disk: &MemoryVfs) -> jidoka::base::Result<Documents> {
+    let builder = Store::builder("/store").segment_bytes(8192).runtime(runtime(disk, 9));
+    builder.open().map(Documents::over)
+}
+
+/// A cleanly closed store of three small segments, and its content.
+fn small_store() -> (MemoryVfs, Vec<u8>) {
+    let disk = MemoryVfs::new();
+    let docs = open(&disk).unwrap();
+    for number in 0..24 {
+        let doc = json!({"number": number, "text": "Rumpelstilzchen ".repeat(8)});
+        docs.put("tales", &format!("{}", number % 9), &doc, Condition::None).unwrap();
+    }
+    docs.delete("tales", "3", Condition::None).unwrap();
+    let content = dump(&docs);
+    docs.store().close().unwrap();
+    (disk, content)
+}
+
+fn report(disk: &MemoryVfs) -> VerifyReport {
+    verify(Path::new("/store"), &runtime(disk, 1), false).unwrap()
+}
+
+#[test]
+fn an_intact_store_has_no_damage_and_everything_is_counted() {
+    let (disk, _) = small_store();
+    let report = report(&disk);
+    assert!(report.is_ok(), "{report:?}");
+    let count = |name| report.checked.iter().find(|(what, _)| *what == name).unwrap().1;
+    assert_eq!((count("documents"), count("revisions"), count("torn_bytes")), (8, 25, 0));
+    assert!(count("segments") >= 2);
+}
+
+#[test]
+fn every_flipped_byte_is_reported_or_harmless() {
+    let (disk, content) = small_store();
+    let files: Vec<(PathBuf, u64)> =
+        disk.files().into_iter().filter(|(path, _)| !path.ends_with("LOCK")).collect();
+    let (mut reported, mut harmless) = (0, 0);
+    for (path, size) in files {
+        for offset in 0..size {
+            let damaged = disk.kill();
+            damaged.flip(&path, offset, 0x11).unwrap();
+            let found = report(&damaged);
+            match open(&damaged) {
+                Ok(docs) => {
+                    assert!(dump(&docs) == content, "{} byte {offset}", path.display());
+                    harmless += 1;
+                }
+                Err(error) => {
+                    assert_eq!(error.kind(), ErrorKind::Corrupt, "{error:?}");
+                    assert!(!found.is_ok(), "{} byte {offset}: {error:?}", path.display());
+                    reported += 1;
+                }
+            }
+        }
+    }
+    assert!(reported > 8192 && harmless > 1000, "{reported} reported, {harmless} harmless");
+}
+
+#[test]
+fn every_damage_is_listed_not_only_the_first() {
+    let (disk, _) = small_store();
+    for (segment, offset) in [(1, 5000), (1, 6500), (2, 5000)] {
+        disk.flip(format!("/store/wal/{segment:016}.wal"), offset, 1).unwrap();
+    }
+    let report = report(&disk);
+    let places: Vec<_> = report.damage.iter().map(|d| (&d.path, d.offset, d.lsn)).collect();
+    assert_eq!(places.len(), 3, "{:#?}", report.damage);
+    for (path, offset, lsn) in places {
+        assert!(path.starts_with("wal") && offset.is_some() && lsn.is_some());
+    }
+}
+
+#[test]
+fn a_store_without_its_identity_and_a_directory_without_a_store_are_told_apart() {
+    let (disk, _) = small_store();
+    jidoka::vfs::Vfs::remove(&disk, Path::new("/store/IDENTITY")).unwrap();
+    assert_eq!(report(&disk).damage.len(), 1);
+    let missing = verify(Path::new("/elsewhere"), &runtime(&disk, 1), false).unwrap_err();
+    assert_eq!(missing.kind(), ErrorKind::NotFound);
+}
+
+#[test]
+fn a_torn_tail_is_counted_and_is_not_damage() {
+    let (disk, _) = small_store();
+    let docs = open(&disk).unwrap();
+    docs.put("tales", "last", &json!("the end"), Condition::None).unwrap();
+    let killed = disk.kill();
+    let last =
+        killed.files().into_iter().map(|(path, _)| path).rfind(|p| {
+            p.ends_with("wal") || p.extension().is_some_and(|extension| extension == "wal")
+        });
+    let path = last.unwrap();
+    let bytes = killed.read_file(&path).unwrap();
+    let end = bytes.iter().rposition(|byte| *byte != 0).unwrap();
+    killed.flip(&path, end as u64, 0xff).unwrap();
+    let report = report(&killed);
+    assert!(report.is_ok(), "{report:?}");
+    assert!(report.checked.iter().any(|(what, count)| *what == "torn_bytes" && *count > 0));
+}
