@@ -149,6 +149,21 @@ fn pages() -> Vec<(String, String)> {
 }
 
 #[test]
+fn every_page_says_what_its_code_says() {
+    let page = |name: &str| {
+        let (_, text) = pages().into_iter().find(|(path, _)| path.ends_with(name)).unwrap();
+        parse(&text).unwrap()
+    };
+    let identity = jidoka::wal::identity::LAYOUTS;
+    assert_eq!(differences(&page("identity.md"), identity), [""; 0]);
+    let log = [jidoka::wal::header::LAYOUTS, jidoka::wal::format::LAYOUTS].concat();
+    assert_eq!(differences(&page("wal.md"), &log), [""; 0]);
+    let commit = [jidoka::store::format::LAYOUTS, &[jidoka::doc::stored::LAYOUT]].concat();
+    assert_eq!(differences(&page("commit.md"), &commit), [""; 0]);
+    assert_eq!(differences(&page("copy.md"), jidoka::archive::format::LAYOUTS), [""; 0]);
+}
+
+#[test]
 fn every_layout_of_every_page_is_contiguous() {
     for (name, page) in pages() {
         let layouts = parse(&page).unwrap_or_else(|error| panic!("docs/format/{name}: {error}"));

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use crate::base::codec::{Cursor, to_u64};
 use crate::base::{Error, ErrorKind, Lsn, Result, Seq};
 use crate::vfs::{FileExt, OpenMode, Runtime};
-use crate::wal::format::HeaderFault;
+use crate::wal::header::HeaderFault;
 use crate::wal::identity::{FILE_BYTES_MAX, Identity};
 use crate::wal::reader::OwnedRecord;
 use crate::wal::scan::Position;

@@ -5,7 +5,8 @@
 use crate::base::checksum::{crc32c, hash64};
 use crate::base::codec::{Cursor, Malformed, to_u64, widen};
 use crate::base::{Lsn, SegmentNumber, Seq, StoreId, Term, Timestamp};
-use crate::wal::format::{HeaderFault, Kind, Layout, RecordHeader, length_field};
+use crate::wal::format::{Kind, Layout, RecordHeader, length_field};
+use crate::wal::header::HeaderFault;
 use crate::wal::reader::OwnedRecord;
 
 /// Version this build writes, and the newest it reads.

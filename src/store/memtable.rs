@@ -230,8 +230,8 @@ mod tests {
     #[test]
     fn a_scan_reads_from_either_end_and_says_where_it_stopped() {
         let mut table = Memtable::default();
-        for (lsn, key) in [b"a", b"b", b"c", b"d"].iter().enumerate() {
-            table.apply(KS, *key, version(lsn as u64 + 1, Some("x")), Lsn::ZERO);
+        for (lsn, key) in (1..).zip([b"a", b"b", b"c", b"d"]) {
+            table.apply(KS, key, version(lsn, Some("x")), Lsn::ZERO);
         }
         table.apply(KS, b"b", version(9, None), Lsn::ZERO);
         let all = (Bound::Unbounded, Bound::Unbounded);

@@ -5,7 +5,8 @@ use crate::base::codec::{Cursor, Malformed, narrow};
 use crate::base::limits::{PAGE, SEGMENT_BYTES_MAX, SEGMENT_BYTES_MIN};
 use crate::base::{Lsn, StoreId, Term, Timestamp};
 
-use super::format::{HeaderFault, Layout};
+use super::format::Layout;
+use super::header::HeaderFault;
 
 /// Name of the file in the store's directory.
 pub const FILE_NAME: &str = "IDENTITY";

@@ -4,9 +4,9 @@
 //! (`recovery`), mends the end if it must, and gives every record to the caller. Then
 //! [`Wal::append`] and [`Wal::wait`] commit, [`LogReader`] follows, [`Wal::close`] ends.
 //!
-//! The bytes are in [`format`](mod@format), whose page is `docs/format/wal.md`; which record may
-//! follow which is decided once, in [`scan`]; drafting the next one is its mirror, `draft`.
-//! Groups are formed in `group` and written in `commit`.
+//! The bytes are in [`header`] and [`format`](mod@format), whose page is `docs/format/wal.md`;
+//! which record may follow which is decided once, in [`scan`]; drafting the next one is its
+//! mirror, `draft`. Groups are formed in `group` and written in `commit`.
 //!
 //! Invariants, cited where they rule:
 //!
@@ -22,6 +22,7 @@ mod commit;
 mod draft;
 pub mod format;
 mod group;
+pub mod header;
 pub mod identity;
 mod keeper;
 mod log;

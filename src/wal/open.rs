@@ -8,7 +8,7 @@ use crate::base::limits::SEGMENT_BYTES_DEFAULT;
 use crate::base::{Error, ErrorKind, Result, SegmentNumber, StoreId, Term};
 use crate::vfs::{FileExt, Lock, OpenMode, Runtime, replace_file};
 
-use super::format::HeaderFault;
+use super::header::HeaderFault;
 use super::identity::{self, Ancestor, Identity};
 use super::mend::{self, Mended};
 use super::recovery::{

@@ -14,9 +14,8 @@ use crate::base::limits::PAGE;
 use crate::base::{Error, ErrorKind, Lsn, Result, SegmentNumber, Seq};
 use crate::vfs::{File, FileExt, OpenMode, Runtime};
 
-use super::format::{
-    HeaderFault, Kind, RECORDS_START, RecordFault, RecordHeader, Salt, SegmentHeader,
-};
+use super::format::{Kind, RECORDS_START, RecordFault, RecordHeader, Salt};
+use super::header::{HeaderFault, SegmentHeader};
 use super::identity::Identity;
 use super::open::look_for_identity;
 use super::scan::{Found, Neighbours, Position, Record, find_claim, read_record};

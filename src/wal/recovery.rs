@@ -8,7 +8,7 @@
 //! @A    absent    nothing   —                —            —             —        create
 //! @B    absent    leftovers —                —            —             —        finish creating
 //! @C    absent    records   —                —            —             —        refuse
-//! @D    absent    foreign   —                —            —             —        refuse, not a store
+//! @D    absent    foreign   —                —            —             —        not a store
 //! @E    damaged   *         —                —            —             —        refuse
 //! @F    valid     *         first missing    —            —             —        refuse
 //! @G    valid     *         successor gone   —            —             —        refuse

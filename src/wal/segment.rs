@@ -9,7 +9,8 @@ use crate::base::limits::PAGE;
 use crate::base::{Error, Result, SegmentNumber, StoreId};
 use crate::vfs::{File, FileExt, OpenMode, Runtime};
 
-use super::format::{Salt, SegmentHeader};
+use super::format::Salt;
+use super::header::SegmentHeader;
 
 /// Directory of the segments inside the store's.
 pub const DIR_NAME: &str = "wal";

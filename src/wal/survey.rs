@@ -10,7 +10,8 @@ use crate::base::limits::PAGE;
 use crate::base::{Error, Lsn, Result, SegmentNumber, Seq};
 use crate::vfs::{FileExt, OpenMode};
 
-use super::format::{HeaderFault, RECORDS_START, RecordFault, Salt, SegmentHeader};
+use super::format::{RECORDS_START, RecordFault, Salt};
+use super::header::{HeaderFault, SegmentHeader};
 use super::scan::{Found, Neighbours, Position, Record, find_claim, find_record, read_record};
 use super::segment::{SegmentDir, shown_path};
 use super::walk::{Replay, segments_present};

@@ -12,7 +12,8 @@ use crate::base::limits::PAGE;
 use crate::base::{Error, ErrorKind, Result, SegmentNumber, Seq};
 use crate::vfs::{FileExt, OpenMode};
 
-use super::format::{HeaderFault, Kind, RECORDS_START, RecordFault, Salt, SegmentHeader};
+use super::format::{Kind, RECORDS_START, RecordFault, Salt};
+use super::header::{HeaderFault, SegmentHeader};
 use super::recovery::{ChainSeen, LastSeen, RestSeen};
 use super::scan::{Found, Neighbours, Position, Record, find_claim, read_record};
 use super::segment::{Segment, SegmentDir, parse_file_name, shown_path};
