@@ -107,7 +107,7 @@ pub(super) struct State {
     pub(super) durable: Position,
     /// The last claim stamped.
     pub(super) claimed: Seq,
-    /// The last record that a claim should cover.
+    /// The last commit, or what recovery proved: a claim should cover it.
     pub(super) last_commit: Seq,
     dirty: BTreeMap<SegmentNumber, Dirty>,
     pub(super) spare: Option<Segment>,
@@ -133,8 +133,10 @@ impl State {
             next_leader_waits: false,
             failure: None,
             durable: position,
-            claimed: position.seq,
-            last_commit: Seq::ZERO,
+            // After a clean close everything is claimed. After a cut nothing after the last
+            // claim is, until the next group or the keeper says that it was synced.
+            claimed: Seq::ZERO,
+            last_commit: if clean { Seq::ZERO } else { position.seq },
             dirty: BTreeMap::new(),
             spare: None,
             preparing: false,

@@ -96,14 +96,18 @@ impl Wal {
         let opened = open(dir, runtime, settings, replay)?;
         let writer = Writer { term: opened.identity.term, leader: 0 };
         let shared = Shared::new(opened.segments, writer, era, State::new(opened.tail));
-        Ok(Self {
+        let log = Self {
             shared: Arc::new(shared),
             identity: opened.identity,
             report: opened.report,
             keeper: Mutex::new(None),
             keeper_started: AtomicBool::new(false),
             lock: Mutex::new(Some(opened.lock)),
-        })
+        };
+        if log.shared.lock().has_unclaimed_commits() {
+            log.start_keeper();
+        }
+        Ok(log)
     }
 
     /// Who the store is.
