@@ -195,17 +195,14 @@ impl State {
     /// Takes the filling group for its leader and starts the next one.
     pub(super) fn take_group(&mut self) -> Group {
         assert!(self.leading.is_none() && self.failure.is_none(), "one leader at a time, G4");
+        self.stamp_filling();
+        // After the stamp: the next group writes this page again, with the same prefix (G2).
         let page = self.partial_page();
         let next =
             Group::new(self.filling.id + 1, self.active.clone(), self.offset, page, self.position);
         let mut group = std::mem::replace(&mut self.filling, next);
         self.leading = Some(group.id);
-        if let (Some(first), Some(piece)) = (group.first, group.pieces.first_mut()) {
-            let offset = piece.start + to_u64(first);
-            if let Some(header) = piece.bytes.get_mut(first..) {
-                stamp_claim(header, piece.segment.salt, offset, self.durable.seq); // G3
-            }
-            self.claimed = self.durable.seq;
+        if !group.is_empty() {
             for piece in &group.pieces {
                 let segment = piece.segment.clone();
                 self.dirty.insert(segment.number, Dirty { segment, confirming: false });
@@ -216,6 +213,17 @@ impl State {
         }
         group.to_sync = self.dirty.values().map(|dirty| dirty.segment.clone()).collect();
         group
+    }
+
+    /// Stamps the claim into the first header of the filling group (G3).
+    fn stamp_filling(&mut self) {
+        let Some(first) = self.filling.first else { return };
+        let Some(piece) = self.filling.pieces.first_mut() else { return };
+        let offset = piece.start + to_u64(first);
+        if let Some(header) = piece.bytes.get_mut(first..) {
+            stamp_claim(header, piece.segment.salt, offset, self.durable.seq);
+        }
+        self.claimed = self.durable.seq;
     }
 
     fn partial_page(&self) -> Vec<u8> {
