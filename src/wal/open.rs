@@ -124,6 +124,8 @@ pub(super) fn open(
         // A store made just now has an empty first segment: nothing to cut, nothing to prove.
         Decision::Cut if made.is_some() => mend::continue_in_place(&mut walked)?,
         Decision::Cut => {
+            // The crash may have come before the creation made its last names durable.
+            sync_way(dir, runtime)?;
             report.cut_bytes = walked.torn_bytes;
             mend::cut(&segments, &mut walked, &mut report)?
         }
@@ -209,6 +211,28 @@ fn create_dirs(dir: &Path, runtime: &Runtime) -> Result<()> {
         Err(error) => return Err(fail(dir, error)),
     }
     runtime.vfs.sync_dir(parent).map_err(|error| fail(dir, error))
+}
+
+/// Makes the names on the way to `dir`, and those in it, durable. A creation that was killed may
+/// have made any of them without a sync, and what is written below them would go with them.
+fn sync_way(dir: &Path, runtime: &Runtime) -> Result<()> {
+    use io::ErrorKind::{InvalidInput, PermissionDenied, ReadOnlyFilesystem, Unsupported};
+    for above in dir.ancestors() {
+        match runtime.vfs.sync_dir(above) {
+            // What this user cannot change, no creation of this user has changed.
+            Err(error)
+                if above != dir
+                    && matches!(
+                        error.kind(),
+                        PermissionDenied | ReadOnlyFilesystem | InvalidInput | Unsupported
+                    ) =>
+            {
+                return Ok(());
+            }
+            synced => synced.map_err(|error| Error::io("make durable", above, error))?,
+        }
+    }
+    Ok(())
 }
 
 fn take_lock(dir: &Path, runtime: &Runtime) -> Result<Box<dyn Lock>> {
@@ -314,7 +338,7 @@ fn create(
         Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
             return Err(fail("create the log's directory in", error));
         }
-        _ => runtime.vfs.sync_dir(dir).map_err(|error| fail("make durable", error))?,
+        _ => sync_way(dir, runtime)?,
     }
     let random = |error| Error::io("choose an identity for", dir, error);
     let identity = Identity {
