@@ -12,7 +12,7 @@ use crate::vfs::{Background, Lock, Runtime, thread};
 use super::commit::{Appended, Appending, Durability, Shared, poisoned, refuse_if_stopped};
 use super::draft::{Draft, Payload, Writer};
 use super::format::Kind;
-use super::group::{State, Wants};
+use super::group::{FILLER_BYTES_MAX, State, Wants};
 use super::identity::Identity;
 use super::open::{OpenSettings, RecoveryReport, open};
 use super::walk::Replay;
@@ -73,6 +73,8 @@ pub struct Wal {
     keeper: Mutex<Option<JoinHandle<()>>>,
     keeper_started: AtomicBool,
     lock: Mutex<Option<Box<dyn Lock>>>,
+    /// Held while closing, so that nobody lets go of the store while another still writes.
+    closing: Mutex<()>,
 }
 
 impl Wal {
@@ -101,6 +103,7 @@ impl Wal {
             keeper: Mutex::new(None),
             keeper_started: AtomicBool::new(false),
             lock: Mutex::new(Some(opened.lock)),
+            closing: Mutex::new(()),
         })
     }
 
@@ -282,8 +285,10 @@ impl Wal {
     /// `OutcomeUnknown`, `Poisoned`, `Full`, `Io`; the store is closed all the same.
     ///
     /// # Cost
-    /// At most three syncs; none when nothing was written since a clean open.
+    /// Three syncs of the last segment, and two of the one before if the close needs a new one;
+    /// none when nothing was written since a clean open.
     pub fn close(&self) -> Result<()> {
+        let _one_at_a_time = self.closing.lock();
         let outcome = self.write_clean_close();
         self.shared.lock().closed = true;
         self.shared.keeper.notify_all();
@@ -296,8 +301,11 @@ impl Wal {
         outcome
     }
 
-    /// The order matters: first everything durable, then once more, because a file system may
-    /// report a failed sync at the next; only then the record that makes recovery trust it all.
+    /// The order matters: first everything durable, with a record that fills its sector; then once
+    /// more, because a file system may report a failed sync at the next; only then, alone in its
+    /// group and its page, the record that makes recovery trust it all. If the last sync fails or
+    /// never comes, what recovery finds in the page cache is no more than that record, and the
+    /// next group writes its page again.
     fn write_clean_close(&self) -> Result<()> {
         let mut state = self.shared.lock();
         if state.closed {
@@ -309,7 +317,11 @@ impl Wal {
         if state.clean {
             return Ok(());
         }
-        if state.has_unsynced_commits() {
+        let payload = Payload::new(Vec::new());
+        self.shared.make_room(&mut state, payload.record_len() + FILLER_BYTES_MAX)?;
+        state.closing = true;
+        state.put_filler();
+        if !state.filling.is_empty() || state.has_unsynced_commits() {
             state.filling.wants = Wants::Sync;
             let group = state.filling.id;
             self.shared.wait_for_group(&mut state, group)?;
@@ -317,8 +329,6 @@ impl Wal {
         state.confirm_active();
         let group = state.filling.id;
         self.shared.wait_for_group(&mut state, group)?;
-        let payload = Payload::new(Vec::new());
-        self.shared.make_room(&mut state, payload.record_len())?;
         state.put(Kind::CleanClose, &payload);
         state.filling.wants = Wants::Sync;
         let group = state.filling.id;
