@@ -71,9 +71,9 @@ fn check(image: &Image, history: &History, tally: &Tally) {
     assert!((*least..=*most).contains(&shown), "{name}: {shown} is not in {least}..={most}");
     let (killed, cut) = (disk.kill(), disk.crash_with(CrashMode::Nothing));
     drop(store);
-    let again = open_image(&killed, seed + 1, name);
+    let again = open_image(&killed, seed + 1, &format!("{name}; killed again"));
     assert_eq!(history.prefix_shown(&again, name), shown, "{name}: after a kill");
-    let after_cut = open_image(&cut, seed + 2, name);
+    let after_cut = open_image(&cut, seed + 2, &format!("{name}; cut again"));
     assert_eq!(history.prefix_shown(&after_cut, name), shown, "{name}: after a power cut");
     if seed % 3 == 0 {
         let (store, disk) = if seed % 2 == 0 { (again, killed) } else { (after_cut, cut) };
@@ -82,7 +82,8 @@ fn check(image: &Image, history: &History, tally: &Tally) {
         batch.put(&probes, b"probe", name.as_bytes());
         store.commit(batch).unwrap();
         let expected = content(&store);
-        let reopened = open_image(&disk.crash_with(CrashMode::Nothing), seed + 3, name);
+        let name = format!("{name}; cut after a commit");
+        let reopened = open_image(&disk.crash_with(CrashMode::Nothing), seed + 3, &name);
         assert_eq!(content(&reopened), expected, "{name}: what was committed after recovery");
     }
 }

@@ -9,3 +9,4 @@
 mod crash;
 mod model;
 mod smoke;
+mod sync_failures;
