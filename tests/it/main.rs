@@ -8,5 +8,6 @@
 
 mod crash;
 mod model;
+mod rot;
 mod smoke;
 mod sync_failures;
