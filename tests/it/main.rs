@@ -6,7 +6,9 @@
     reason = "what a test builds on fails it where it stands"
 )]
 
+mod concurrency;
 mod crash;
+mod iteration;
 mod model;
 mod rot;
 mod smoke;
