@@ -186,11 +186,17 @@ fn refuse_unless_ours(dir: &Path, runtime: &Runtime, settings: &OpenSettings) ->
     if let Some(foreign) = entries.iter().find(|entry| !ours.contains(&entry.name.as_str())) {
         return Err(not_a_store(dir, &format!("it holds {:?}", foreign.name)));
     }
-    if entries.iter().any(|entry| entry.name == DIR_NAME) || settings.create {
+    if has(DIR_NAME) && look_for_files(dir, runtime)? == FilesSeen::Foreign {
+        return Err(not_a_store(dir, FOREIGN_LOG));
+    }
+    if has(DIR_NAME) || settings.create {
         return Ok(());
     }
     Err(no_store())
 }
+
+/// Why a directory with somebody else's files where our segments would be is not ours.
+const FOREIGN_LOG: &str = "its wal directory is not ours";
 
 fn not_a_store(dir: &Path, why: &str) -> Error {
     let what = format!("this is not a store and was not touched: {why}; name another directory");
@@ -325,7 +331,7 @@ fn create(
             let what = "the store's creation was never finished; write to it to finish it";
             return Err(Error::new(ErrorKind::NotFound, what).at_path(dir));
         }
-        Decision::NotAStore => return Err(not_a_store(dir, "its wal directory is not ours")),
+        Decision::NotAStore => return Err(not_a_store(dir, FOREIGN_LOG)),
         _ => {
             let what = "the identity file is missing but the log holds records; nothing was \
                         changed; restore the identity file or the store from a copy";
