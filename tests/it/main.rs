@@ -6,6 +6,7 @@
     reason = "what a test builds on fails it where it stands"
 )]
 
+mod cases;
 mod concurrency;
 mod crash;
 mod iteration;
