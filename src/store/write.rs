@@ -221,6 +221,10 @@ pub(super) fn commit(inner: &Inner, batch: &Batch, on_conflict: OnConflict) -> R
         }
         if let (Some(winner), OnConflict::WaitForWinner) = (live.lost_to, on_conflict) {
             inner.wal.wait_visible(winner)?;
+            // The winner may have asked for less than that.
+            if inner.wal.durable() < winner {
+                inner.wal.sync()?;
+            }
         }
         return Err(error);
     }

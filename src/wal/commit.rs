@@ -354,7 +354,7 @@ pub(super) fn refuse_if_stopped(state: &State) -> Result<()> {
     if let Some(failure) = &state.failure {
         return Err(poisoned(&failure.error));
     }
-    if state.closed {
+    if state.closed || state.closing {
         return Err(Error::new(ErrorKind::Closed, "the store is closed; open it again"));
     }
     Ok(())

@@ -16,11 +16,17 @@ use crate::base::{Error, Lsn, Result, SegmentNumber, Seq, Timestamp};
 
 use super::draft::{Draft, Payload, Spot, Writer, end_payload, start_payload};
 use super::format::{
-    Kind, RECORDS_START, SEGMENT_END_LEN, SEGMENT_START_LEN, page_ceil, page_floor, stamp_claim,
+    Kind, RECORD_HEADER, RECORDS_START, SEGMENT_END_LEN, SEGMENT_START_LEN, page_ceil, page_floor,
+    stamp_claim,
 };
 use super::mend::Mended;
 use super::scan::Position;
 use super::segment::Segment;
+
+/// The smallest unit that a disk writes, or loses, whole.
+const SECTOR: u64 = 512;
+/// More than a record that fills a sector takes, whatever is in the sector already.
+pub(super) const FILLER_BYTES_MAX: u64 = 2 * SECTOR;
 
 /// What the members of a group wait for; a group gives all of them the strongest.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -113,6 +119,8 @@ pub(super) struct State {
     pub(super) spare: Option<Segment>,
     pub(super) preparing: bool,
     pub(super) closed: bool,
+    /// A close has begun: nothing is appended any more but what it appends itself.
+    pub(super) closing: bool,
     /// The keeper sleeps until it is told; otherwise it looks again by itself.
     pub(super) keeper_parked: bool,
     /// The last appended record is a `CleanClose`.
@@ -141,6 +149,7 @@ impl State {
             spare: None,
             preparing: false,
             closed: false,
+            closing: false,
             keeper_parked: false,
             clean,
         }
@@ -172,6 +181,19 @@ impl State {
     pub(super) fn put_at(&mut self, kind: Kind, time: Timestamp) {
         let writer = Writer { term: self.position.term, leader: 0 };
         self.append(&Draft { kind, writer, time, payload: &Payload::new(Vec::new()) });
+    }
+
+    /// Appends a mark that fills the sector, so that what follows shares none with what it claims:
+    /// one lost sector then takes either the data or the proof of it, not both. A record at the
+    /// start of a sector also never ends its page, so the next group writes it again (G2).
+    pub(super) fn put_filler(&mut self) {
+        let filled = self.offset % SECTOR;
+        if self.start_after.is_some() || filled == 0 {
+            return;
+        }
+        let (gap, header) = (SECTOR - filled, to_u64(RECORD_HEADER));
+        let len = if gap < header { gap + SECTOR - header } else { gap - header };
+        self.put(Kind::TimeMark, &Payload::new(vec![0; to_usize(len)]));
     }
 
     /// Appends a record, after the segment's start if that is missing. The caller made room.

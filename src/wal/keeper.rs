@@ -34,7 +34,7 @@ impl State {
     }
 
     fn task(&self, segment_bytes: u64, idle: bool) -> Option<Task> {
-        if self.failure.is_some() || self.closed {
+        if self.failure.is_some() || self.closed || self.closing {
             None
         } else if self.wants_spare(segment_bytes) {
             Some(Task::Prepare)

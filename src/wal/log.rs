@@ -12,11 +12,9 @@ use crate::vfs::{Background, Lock, Runtime, thread};
 use super::commit::{Appended, Appending, Durability, Shared, poisoned, refuse_if_stopped};
 use super::draft::{Draft, Payload, Writer};
 use super::format::Kind;
-use super::group::{State, Wants};
-use super::identity::{FILE_NAME, Identity};
-use super::open::{OpenSettings, RecoveryReport, look_for_identity, open, publish_identity};
-use super::segment::{DIR_NAME, SegmentDir};
-use super::survey::{Survey, survey};
+use super::group::{FILLER_BYTES_MAX, State, Wants};
+use super::identity::Identity;
+use super::open::{OpenSettings, RecoveryReport, open, publish_identity};
 use super::walk::Replay;
 
 /// What the log has done since it was opened, and where it stands.
@@ -75,6 +73,8 @@ pub struct Wal {
     keeper: Mutex<Option<JoinHandle<()>>>,
     keeper_started: AtomicBool,
     lock: Mutex<Option<Box<dyn Lock>>>,
+    /// Held while closing, so that nobody lets go of the store while another still writes.
+    closing: Mutex<()>,
 }
 
 impl Wal {
@@ -103,6 +103,7 @@ impl Wal {
             keeper: Mutex::new(None),
             keeper_started: AtomicBool::new(false),
             lock: Mutex::new(Some(opened.lock)),
+            closing: Mutex::new(()),
         };
         if log.shared.lock().has_unclaimed_commits() {
             log.start_keeper();
@@ -296,8 +297,10 @@ impl Wal {
     /// `OutcomeUnknown`, `Poisoned`, `Full`, `Io`; the store is closed all the same.
     ///
     /// # Cost
-    /// At most three syncs; none when nothing was written since a clean open.
+    /// Three syncs of the last segment, and two of the one before if the close needs a new one;
+    /// none when nothing was written since a clean open.
     pub fn close(&self) -> Result<()> {
+        let _one_at_a_time = self.closing.lock();
         let outcome = self.write_clean_close();
         self.shared.lock().closed = true;
         self.shared.keeper.notify_all();
@@ -310,8 +313,11 @@ impl Wal {
         outcome
     }
 
-    /// The order matters: first everything durable, then once more, because a file system may
-    /// report a failed sync at the next; only then the record that makes recovery trust it all.
+    /// The order matters: first everything durable, with a record that fills its sector; then once
+    /// more, because a file system may report a failed sync at the next; only then, alone in its
+    /// group and its page, the record that makes recovery trust it all. If the last sync fails or
+    /// never comes, what recovery finds in the page cache is no more than that record, and the
+    /// next group writes its page again.
     fn write_clean_close(&self) -> Result<()> {
         let mut state = self.shared.lock();
         if state.closed {
@@ -323,7 +329,11 @@ impl Wal {
         if state.clean {
             return Ok(());
         }
-        if state.has_unsynced_commits() {
+        let payload = Payload::new(Vec::new());
+        self.shared.make_room(&mut state, payload.record_len() + FILLER_BYTES_MAX)?;
+        state.closing = true;
+        state.put_filler();
+        if !state.filling.is_empty() || state.has_unsynced_commits() {
             state.filling.wants = Wants::Sync;
             let group = state.filling.id;
             self.shared.wait_for_group(&mut state, group)?;
@@ -331,8 +341,6 @@ impl Wal {
         state.confirm_active();
         let group = state.filling.id;
         self.shared.wait_for_group(&mut state, group)?;
-        let payload = Payload::new(Vec::new());
-        self.shared.make_room(&mut state, payload.record_len())?;
         state.put(Kind::CleanClose, &payload);
         state.filling.wants = Wants::Sync;
         let group = state.filling.id;
@@ -355,30 +363,6 @@ impl Wal {
             *keeper = thread::spawn("jidoka-log", move || shared.keep()).ok();
         }
     }
-}
-
-/// Looks at the whole log of the store in `dir` without opening it, giving every intact record
-/// to `visit`; see [`Survey`].
-///
-/// # Errors
-/// `NotFound` when there is no store, `Corrupt` when the identity file is damaged,
-/// `Unsupported`, `Io`.
-pub fn survey_log(dir: &Path, runtime: &Runtime, visit: &mut Replay<'_>) -> Result<Survey> {
-    let identity = look_for_identity(dir, runtime)?.ok_or_else(|| {
-        let begun = runtime.vfs.list(&dir.join(DIR_NAME)).is_ok_and(|names| !names.is_empty());
-        if begun {
-            let what = "the identity file is missing; restore it or the store from a copy";
-            return Error::new(ErrorKind::Corrupt, what).at_path(FILE_NAME);
-        }
-        Error::new(ErrorKind::NotFound, "there is no store here").at_path(dir)
-    })?;
-    let segments = SegmentDir {
-        runtime: runtime.clone(),
-        path: dir.join(DIR_NAME),
-        store_id: identity.store_id,
-        segment_bytes: identity.segment_bytes,
-    };
-    survey(&segments, visit)
 }
 
 /// A restored log is written in groups of about this size.

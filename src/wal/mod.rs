@@ -38,8 +38,8 @@ mod walk;
 
 pub use commit::{Appended, Appending, Durability};
 pub use draft::{Draft, Payload, Spot, Writer};
-pub use log::{CopiedRecord, LogStats, Wal, survey_log};
+pub use log::{CopiedRecord, LogStats, Wal};
 pub use open::{LOCK_NAME, OpenSettings, RecoveryReport};
 pub use reader::LogReader;
-pub use survey::{Damage, Survey};
+pub use survey::{Damage, Survey, survey_log};
 pub use walk::Replay;

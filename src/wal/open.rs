@@ -128,6 +128,8 @@ pub(super) fn open(
         // A store made just now has an empty first segment: nothing to cut, nothing to prove.
         Decision::Cut if made.is_some() => mend::continue_in_place(&mut walked)?,
         Decision::Cut => {
+            // The crash may have come before the creation made its last names durable.
+            sync_way(dir, runtime)?;
             report.cut_bytes = walked.torn_bytes;
             mend::cut(&segments, &mut walked, &mut report)?
         }
@@ -188,11 +190,17 @@ fn refuse_unless_ours(dir: &Path, runtime: &Runtime, settings: &OpenSettings) ->
     if let Some(foreign) = entries.iter().find(|entry| !ours.contains(&entry.name.as_str())) {
         return Err(not_a_store(dir, &format!("it holds {:?}", foreign.name)));
     }
-    if entries.iter().any(|entry| entry.name == DIR_NAME) || settings.create {
+    if has(DIR_NAME) && look_for_files(dir, runtime)? == FilesSeen::Foreign {
+        return Err(not_a_store(dir, FOREIGN_LOG));
+    }
+    if has(DIR_NAME) || settings.create {
         return Ok(());
     }
     Err(no_store())
 }
+
+/// Why a directory with somebody else's files where our segments would be is not ours.
+const FOREIGN_LOG: &str = "its wal directory is not ours";
 
 fn not_a_store(dir: &Path, why: &str) -> Error {
     let what = format!("this is not a store and was not touched: {why}; name another directory");
@@ -213,6 +221,28 @@ fn create_dirs(dir: &Path, runtime: &Runtime) -> Result<()> {
         Err(error) => return Err(fail(dir, error)),
     }
     runtime.vfs.sync_dir(parent).map_err(|error| fail(dir, error))
+}
+
+/// Makes the names on the way to `dir`, and those in it, durable. A creation that was killed may
+/// have made any of them without a sync, and what is written below them would go with them.
+fn sync_way(dir: &Path, runtime: &Runtime) -> Result<()> {
+    use io::ErrorKind::{InvalidInput, PermissionDenied, ReadOnlyFilesystem, Unsupported};
+    for above in dir.ancestors() {
+        match runtime.vfs.sync_dir(above) {
+            // What this user cannot change, no creation of this user has changed.
+            Err(error)
+                if above != dir
+                    && matches!(
+                        error.kind(),
+                        PermissionDenied | ReadOnlyFilesystem | InvalidInput | Unsupported
+                    ) =>
+            {
+                return Ok(());
+            }
+            synced => synced.map_err(|error| Error::io("make durable", above, error))?,
+        }
+    }
+    Ok(())
 }
 
 fn take_lock(dir: &Path, runtime: &Runtime) -> Result<Box<dyn Lock>> {
@@ -305,7 +335,7 @@ fn create(
             let what = "the store's creation was never finished; write to it to finish it";
             return Err(Error::new(ErrorKind::NotFound, what).at_path(dir));
         }
-        Decision::NotAStore => return Err(not_a_store(dir, "its wal directory is not ours")),
+        Decision::NotAStore => return Err(not_a_store(dir, FOREIGN_LOG)),
         _ => {
             let what = "the identity file is missing but the log holds records; nothing was \
                         changed; restore the identity file or the store from a copy";
@@ -318,7 +348,7 @@ fn create(
         Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
             return Err(fail("create the log's directory in", error));
         }
-        _ => runtime.vfs.sync_dir(dir).map_err(|error| fail("make durable", error))?,
+        _ => sync_way(dir, runtime)?,
     }
     let random = |error| Error::io("choose an identity for", dir, error);
     let identity = Identity {

@@ -17,6 +17,7 @@
 //! @J    valid     *         whole            clean close  zeroes        no       continue in place
 //! @K    valid     *         whole            other        zeroes        no       cut, nothing torn
 //! @L    valid     *         whole            *            debris        no       cut, torn
+//! @M    valid     *         tail cut short   *            *             *        refuse
 //! ```
 
 /// What the identity file is.
@@ -52,6 +53,8 @@ pub(super) enum ChainSeen {
     SuccessorMissing,
     /// A segment's header page is damaged or belongs elsewhere.
     HeaderDamaged,
+    /// The last segment's file is shorter than segments are made.
+    TailShort,
     /// Every named segment is there.
     Whole,
 }
@@ -157,7 +160,7 @@ const fn by_tail(
     Row { last, rest, claimed: Some(claimed), decision, ..by_chain(label, ChainSeen::Whole) }
 }
 
-const ROWS: [Row; 12] = [
+const ROWS: [Row; 13] = [
     by_files("@A", FilesSeen::Nothing, Decision::Create),
     by_files("@B", FilesSeen::Leftovers, Decision::Finish),
     by_files("@C", FilesSeen::Records, Decision::Damage),
@@ -170,6 +173,7 @@ const ROWS: [Row; 12] = [
     by_tail("@J", Some(LastSeen::CleanClose), Some(RestSeen::Zeroes), false, Decision::Continue),
     by_tail("@K", Some(LastSeen::Other), Some(RestSeen::Zeroes), false, Decision::Cut),
     by_tail("@L", None, Some(RestSeen::Debris), false, Decision::Cut),
+    by_chain("@M", ChainSeen::TailShort),
 ];
 
 impl Row {
@@ -197,13 +201,13 @@ mod tests {
     use super::*;
 
     fn every_observation() -> Vec<Observation> {
-        use ChainSeen::{FirstMissing, HeaderDamaged, SuccessorMissing, Whole};
+        use ChainSeen::{FirstMissing, HeaderDamaged, SuccessorMissing, TailShort, Whole};
         let mut all = Vec::new();
         for identity in [IdentitySeen::Absent, IdentitySeen::Damaged, IdentitySeen::Valid] {
             for files in
                 [FilesSeen::Nothing, FilesSeen::Leftovers, FilesSeen::Records, FilesSeen::Foreign]
             {
-                for chain in [FirstMissing, SuccessorMissing, HeaderDamaged, Whole] {
+                for chain in [FirstMissing, SuccessorMissing, HeaderDamaged, TailShort, Whole] {
                     for last in [LastSeen::CleanClose, LastSeen::Other] {
                         for rest in [RestSeen::Zeroes, RestSeen::Debris] {
                             for claimed in [false, true] {

@@ -3,17 +3,19 @@
 //! Reads only and goes on after damage, where opening stops at the first. Takes each later record
 //! as it is when what was before it is lost, so that one bad byte is told once.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use crate::base::codec::{to_u64, to_usize};
 use crate::base::limits::PAGE;
-use crate::base::{Error, Lsn, Result, SegmentNumber, Seq};
-use crate::vfs::{FileExt, OpenMode};
+use crate::base::{Error, ErrorKind, Lsn, Result, SegmentNumber, Seq};
+use crate::vfs::{FileExt, OpenMode, Runtime};
 
 use super::format::{RECORDS_START, RecordFault, Salt};
 use super::header::{HeaderFault, SegmentHeader};
+use super::identity::FILE_NAME;
+use super::open::look_for_identity;
 use super::scan::{Found, Neighbours, Position, Record, find_claim, find_record, read_record};
-use super::segment::{SegmentDir, shown_path};
+use super::segment::{DIR_NAME, SegmentDir, shown_path};
 use super::walk::{Replay, segments_present};
 
 /// A place that is not what was written.
@@ -65,13 +67,29 @@ struct Surveyor<'a, 'b> {
     visit: &'a mut Replay<'b>,
 }
 
-/// Reads every byte of the log in `dir`.
+/// Looks at the whole log of the store in `dir` without opening it, giving every intact record
+/// to `visit`; see [`Survey`].
 ///
 /// # Errors
-/// `Io` when something cannot be read, and what `visit` says.
-pub(super) fn survey(dir: &SegmentDir, visit: &mut Replay<'_>) -> Result<Survey> {
+/// `NotFound` when there is no store, `Corrupt` when the identity file is damaged,
+/// `Unsupported`, `Io`.
+pub fn survey_log(dir: &Path, runtime: &Runtime, visit: &mut Replay<'_>) -> Result<Survey> {
+    let identity = look_for_identity(dir, runtime)?.ok_or_else(|| {
+        let begun = runtime.vfs.list(&dir.join(DIR_NAME)).is_ok_and(|names| !names.is_empty());
+        if begun {
+            let what = "the identity file is missing; restore it or the store from a copy";
+            return Error::new(ErrorKind::Corrupt, what).at_path(FILE_NAME);
+        }
+        Error::new(ErrorKind::NotFound, "there is no store here").at_path(dir)
+    })?;
+    let segments = SegmentDir {
+        runtime: runtime.clone(),
+        path: dir.join(DIR_NAME),
+        store_id: identity.store_id,
+        segment_bytes: identity.segment_bytes,
+    };
     let mut surveyor = Surveyor {
-        dir,
+        dir: &segments,
         loaded: Vec::new(),
         position: Position::ORIGIN,
         survey: Survey::default(),

@@ -268,6 +268,13 @@ fn look_beyond(dir: &SegmentDir, present: &[SegmentNumber], walked: &mut Walked)
     let hole = walked.position.seq.next();
     let Some(tail) = walked.kept.back() else { return Ok(()) };
     let (end, salt, number) = (tail.end, tail.segment.salt, tail.segment.number);
+    let len = to_u64(tail.bytes.len());
+    if len < dir.segment_bytes {
+        // A segment is made whole before it is named, and given back only after its end is.
+        let what = "the log's last segment is shorter than it was made";
+        walked.damaged(ChainSeen::TailShort, what, shown_path(number), len);
+        return Ok(());
+    }
     let rest = tail.bytes.get(to_usize(end)..).unwrap_or_default();
     if let Some(last) = rest.iter().rposition(|byte| *byte != 0) {
         walked.rest = RestSeen::Debris;

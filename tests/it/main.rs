@@ -1,12 +1,21 @@
 //! Behaviour of the whole store, a module per behaviour.
 #![expect(
     clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::panic,
     clippy::as_conversions,
     clippy::cast_possible_truncation,
     reason = "a test that cannot go on panics, and says where"
 )]
 
+mod cases;
+mod concurrency;
+mod crash;
 mod documents;
 mod history;
+mod iteration;
+mod model;
+mod rot;
 mod smoke;
+mod sync_failures;
 mod verify;
