@@ -29,7 +29,7 @@ fn what_was_committed_is_there_after_a_clean_close_and_after_a_kill() {
 
 /// 1. A store is killed; recovery writes its tail again and cuts. 2. Nothing is written.
 /// 3. The store is killed again, and the disk rots in the last commit. No later record claimed
-/// it, so it looked torn, and an acknowledged commit was cut.
+///    it, so it looked torn, and an acknowledged commit was cut.
 #[test]
 fn what_recovery_proved_is_claimed_without_waiting_for_the_next_commit() {
     let disk = MemoryVfs::new();
