@@ -13,7 +13,7 @@ const fn mix(value: u64) -> u64 {
 
 /// The `counter`th random number of `seed`. The seed is mixed first, so that the streams of
 /// neighbouring seeds do not overlap.
-pub(super) const fn draw(seed: u64, counter: u64) -> u64 {
+pub(crate) const fn draw(seed: u64, counter: u64) -> u64 {
     mix(mix(seed.wrapping_add(GAMMA)).wrapping_add(counter.wrapping_mul(GAMMA)))
 }
 

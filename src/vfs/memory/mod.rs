@@ -48,6 +48,7 @@ mod support;
 mod tree;
 mod view;
 
+pub(crate) use chance::draw;
 pub use crash::{CrashMode, Unit, UnitKind};
 pub use disk::MemoryVfs;
 pub use fault::{Fault, FaultKind, Selector, SyncFailure};

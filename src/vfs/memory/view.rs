@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use super::disk::MemoryVfs;
 use super::fault::Fault;
 use super::observer::Observer;
+use crate::base::checksum::hash64;
 use crate::base::codec::to_usize;
 
 impl MemoryVfs {
@@ -75,6 +76,27 @@ impl MemoryVfs {
     #[must_use]
     pub fn files(&self) -> Vec<(PathBuf, u64)> {
         self.disk().tree.files()
+    }
+
+    /// A hash of every live name and byte: equal for disks that show the same.
+    #[must_use]
+    pub fn content_hash(&self) -> u64 {
+        let disk = self.disk();
+        let mut hash = 0;
+        let mut bytes = Vec::new();
+        for (path, size) in disk.tree.files() {
+            bytes.clear();
+            bytes.extend_from_slice(&hash64(path.as_os_str().as_encoded_bytes()).to_le_bytes());
+            let start = bytes.len();
+            bytes.resize(start + to_usize(size), 0);
+            let file = disk.tree.find_file(&path).and_then(|number| disk.tree.file(number));
+            if let (Ok(file), Some(buffer)) = (file, bytes.get_mut(start..)) {
+                file.read(buffer, 0);
+            }
+            bytes.extend_from_slice(&size.to_le_bytes());
+            hash = hash64(&bytes) ^ u64::rotate_left(hash, 7);
+        }
+        hash
     }
 
     /// Lets a byte rot: the bits of `mask` flip, live and durable, without a pending unit.

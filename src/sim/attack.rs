@@ -1,0 +1,176 @@
+//! The whole attack: sweeps first, then seeds until the budget is used, on as many threads as asked.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::base::codec::to_u64;
+use crate::base::{Error, ErrorKind, Result};
+use crate::vfs::sync::Mutex;
+use crate::vfs::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use crate::vfs::{Runtime, thread};
+
+use super::case::{Case, FaultSpec};
+use super::generate::generate;
+use super::oracle::{Failure, Rule};
+use super::report::Counts;
+use super::run::run_case;
+use super::shrink::shrink;
+use super::sweep::{corruption, nth_failures, sequence, sequences};
+
+/// How long and how hard to attack.
+#[derive(Clone, Debug)]
+pub struct AttackSettings {
+    /// The first seed.
+    pub seed: u64,
+    /// Seeds to play; `None` plays until the time is used.
+    pub runs: Option<u64>,
+    /// Time to use, at most.
+    pub seconds: Option<u64>,
+    /// Length of the sequences that are all played.
+    pub exhaustive: u32,
+    /// Threads.
+    pub threads: u64,
+}
+
+/// Steps of a random case.
+const LENGTH: u64 = 40;
+/// One seed in so many is a sweep over failing operations, and another over damaged bytes.
+const SWEEP_EVERY: u64 = 64;
+/// Every so many bytes one is damaged in a sweep; the offset moves with the seed.
+const STRIDE: u64 = 16;
+
+struct Shared {
+    settings: AttackSettings,
+    next: AtomicU64,
+    stop: AtomicBool,
+    deadline: Option<Duration>,
+    runtime: Runtime,
+    counts: Mutex<Counts>,
+    failures: Mutex<Vec<(Case, Failure)>>,
+}
+
+/// Failures after which an attack ends: each is worth reading.
+const FAILURES_MAX: usize = 8;
+
+/// Attacks the store, and gives what was counted and every failure with its smallest case.
+///
+/// # Errors
+/// `Io` when a thread cannot be started.
+pub fn attack(settings: &AttackSettings) -> Result<(Counts, Vec<(Case, Failure)>)> {
+    let runtime = Runtime::default();
+    let deadline =
+        settings.seconds.map(|seconds| runtime.clock.monotonic() + Duration::from_secs(seconds));
+    let shared = Arc::new(Shared {
+        settings: settings.clone(),
+        next: AtomicU64::new(0),
+        stop: AtomicBool::new(false),
+        deadline,
+        runtime,
+        counts: Mutex::new(Counts::default()),
+        failures: Mutex::new(Vec::new()),
+    });
+    let workers: Vec<_> = (0..settings.threads.max(1))
+        .map(|_| {
+            let shared = shared.clone();
+            thread::spawn("attacker", move || shared.work())
+        })
+        .collect();
+    for worker in workers {
+        let worker = worker.map_err(|error| {
+            Error::new(ErrorKind::Io, format!("cannot start a thread: {error}"))
+        })?;
+        if worker.join().is_err() {
+            return Err(Error::new(ErrorKind::Bug, "a thread of the attack panicked"));
+        }
+    }
+    let failures = std::mem::take(&mut *shared.failures.lock());
+    let counts = shared.counts.lock().clone();
+    Ok((counts, failures))
+}
+
+/// Plays one case again.
+#[must_use]
+pub fn replay(case: &Case) -> (Counts, Option<Failure>) {
+    run_case(case)
+}
+
+impl Shared {
+    fn work(&self) {
+        let exhaustive: u64 = (1..=self.settings.exhaustive).map(sequences).sum();
+        while !self.stop.load(Ordering::Relaxed) && !self.time_is_up() {
+            let number = self.next.fetch_add(1, Ordering::Relaxed);
+            if number < exhaustive {
+                self.play(&self.nth_sequence(number));
+                continue;
+            }
+            let run = number - exhaustive;
+            if self.settings.runs.is_some_and(|runs| run >= runs) {
+                return;
+            }
+            self.play_seed(self.settings.seed.wrapping_add(run));
+        }
+    }
+
+    fn time_is_up(&self) -> bool {
+        self.deadline.is_some_and(|deadline| self.runtime.clock.monotonic() >= deadline)
+    }
+
+    fn nth_sequence(&self, mut number: u64) -> Case {
+        for length in 1..=self.settings.exhaustive {
+            if number < sequences(length) {
+                return sequence(number, length);
+            }
+            number -= sequences(length);
+        }
+        sequence(0, 1)
+    }
+
+    fn play_seed(&self, seed: u64) {
+        let mut counts = Counts::default();
+        let found = if seed % SWEEP_EVERY == 1 {
+            let kinds = FaultSpec::KINDS;
+            let kind = (seed / SWEEP_EVERY) % to_u64(kinds.len());
+            let what = usize::try_from(kind).ok().and_then(|kind| kinds.get(kind));
+            nth_failures(seed, what.copied().unwrap_or("sync_kept"), &mut counts)
+        } else if seed % SWEEP_EVERY == 2 {
+            corruption(seed, STRIDE, &mut counts)
+        } else {
+            return self.play(&generate(seed, LENGTH));
+        };
+        self.counts.lock().add(&counts);
+        if let Some((case, failure)) = found {
+            self.report(case, failure);
+        }
+    }
+
+    fn play(&self, case: &Case) {
+        let (counts, failure) = run_case(case);
+        let failure = failure.or_else(|| is_determined(case, &counts));
+        self.counts.lock().add(&counts);
+        if let Some(failure) = failure {
+            let (case, failure) = shrink(case, &failure);
+            self.report(case, failure);
+        }
+    }
+
+    fn report(&self, case: Case, failure: Failure) {
+        let mut failures = self.failures.lock();
+        failures.push((case, failure));
+        if failures.len() >= FAILURES_MAX {
+            self.stop.store(true, Ordering::Relaxed);
+        }
+    }
+}
+
+/// One case in a hundred is played twice: the same case must give the same trace.
+fn is_determined(case: &Case, counts: &Counts) -> Option<Failure> {
+    if !case.seed.is_multiple_of(100) {
+        return None;
+    }
+    let (again, _) = run_case(case);
+    (again.trace != counts.trace).then(|| Failure {
+        rule: Rule::Determinism,
+        site: "replay".to_owned(),
+        detail: format!("trace {:016x}, then {:016x}", counts.trace, again.trace),
+    })
+}

@@ -1,0 +1,201 @@
+//! A case from a seed. Each seed leaves out some kinds of steps and faults, and leans towards
+//! others: a mixture of everything would seldom go far in any direction.
+
+use crate::vfs::memory::draw;
+
+use super::case::{Action, Case, Config, FaultSpec, Part, PartKind, Step};
+
+/// Numbers that depend on a seed and a counter alone.
+#[derive(Clone, Debug)]
+pub(super) struct Dice {
+    seed: u64,
+    counter: u64,
+}
+
+impl Dice {
+    pub(super) const fn new(seed: u64, stream: u64) -> Self {
+        Self { seed: draw(seed, stream), counter: 0 }
+    }
+
+    pub(super) const fn next(&mut self) -> u64 {
+        self.counter += 1;
+        draw(self.seed, self.counter)
+    }
+
+    /// A number below `bound`, which is not zero.
+    pub(super) const fn below(&mut self, bound: u64) -> u64 {
+        self.next() % bound
+    }
+
+    pub(super) const fn one_in(&mut self, bound: u64) -> bool {
+        self.below(bound) == 0
+    }
+
+    fn pick<T: Copy>(&mut self, from: &[(u64, T)]) -> Option<T> {
+        let total: u64 = from.iter().map(|(weight, _)| weight).sum();
+        let mut at = self.below(total.max(1));
+        for (weight, item) in from {
+            if at < *weight {
+                return Some(*item);
+            }
+            at -= weight;
+        }
+        None
+    }
+}
+
+/// Which kinds of steps a seed uses.
+#[derive(Clone, Copy, Debug)]
+enum Kind {
+    Write,
+    Sync,
+    Background,
+    Reopen,
+    Kill,
+    PowerCut,
+    Backup,
+    Restore,
+    Clock,
+}
+
+const STREAM_CONFIG: u64 = 1;
+const STREAM_STEP: u64 = 1 << 32;
+const STREAM_FAULT: u64 = 2 << 32;
+
+/// The case of `seed`, of about `length` steps.
+#[must_use]
+pub fn generate(seed: u64, length: u64) -> Case {
+    let mut dice = Dice::new(seed, STREAM_CONFIG);
+    let config = Config {
+        segment_bytes: dice.pick(&[(5, 8192), (2, 12_288), (1, 16_384)]).unwrap_or(8192),
+        images: 1 + dice.below(3),
+        depth: if dice.one_in(6) { 3 } else { 2 },
+        sparse: 1 + dice.below(4),
+        go_on: 4 + dice.below(12),
+    };
+    let mut weights = vec![(40, Kind::Write)];
+    let others = [
+        (5, Kind::Sync),
+        (8, Kind::Background),
+        (3, Kind::Reopen),
+        (2, Kind::Kill),
+        (2, Kind::PowerCut),
+        (3, Kind::Backup),
+        (2, Kind::Restore),
+        (2, Kind::Clock),
+    ];
+    weights.extend(others.into_iter().filter(|_| !dice.one_in(3)));
+    let style = Style {
+        durabilities: dice.pick(&[(3, "sss"), (3, "ssb"), (2, "sbm"), (1, "bbm")]).unwrap_or("s"),
+        keys: 3 + dice.below(22),
+        spaces: 1 + dice.below(3),
+        len_max: 8 << dice.below(7),
+        batch_max: 1 + dice.below(5),
+    };
+    let count = length / 2 + dice.below(length.max(1));
+    let steps = (0..count)
+        .map(|id| {
+            let mut dice = Dice::new(seed, STREAM_STEP + id);
+            let kind = dice.pick(&weights).unwrap_or(Kind::Write);
+            Step { id, action: action(kind, &style, &mut dice) }
+        })
+        .collect();
+    let faults = if dice.one_in(3) { faults(seed, count, &mut dice) } else { Vec::new() };
+    Case { version: 1, seed, config, steps, faults }
+}
+
+struct Style {
+    durabilities: &'static str,
+    keys: u64,
+    spaces: u64,
+    len_max: u64,
+    batch_max: u64,
+}
+
+fn small<T: TryFrom<u64> + Default>(value: u64) -> T {
+    T::try_from(value).unwrap_or_default()
+}
+
+fn action(kind: Kind, style: &Style, dice: &mut Dice) -> Action {
+    match kind {
+        Kind::Write => {
+            let parts = (0..1 + dice.below(style.batch_max)).map(|_| part(style, dice)).collect();
+            let letter = usize::try_from(dice.below(3)).unwrap_or(0);
+            let durability = style.durabilities.chars().nth(letter).unwrap_or('s');
+            let request = dice.one_in(10).then(|| dice.below(6));
+            Action::Write { parts, durability, request }
+        }
+        Kind::Sync => Action::Sync,
+        Kind::Background => Action::Background,
+        Kind::Reopen => Action::Reopen,
+        Kind::Kill => Action::Kill,
+        Kind::PowerCut => Action::PowerCut,
+        Kind::Backup => Action::Backup,
+        Kind::Restore => Action::Restore { permille: dice.below(1100) },
+        Kind::Clock => {
+            let magnitude = 1 + dice.below(33);
+            let far = i64::try_from(dice.below(1 << magnitude)).unwrap_or(0);
+            Action::Clock { micros: if dice.one_in(2) { far } else { -far } }
+        }
+    }
+}
+
+fn part(style: &Style, dice: &mut Dice) -> Part {
+    let kinds = [
+        (12, PartKind::Put),
+        (3, PartKind::Patch),
+        (3, PartKind::Delete),
+        (4, PartKind::KeyPut),
+        (1, PartKind::KeyDelete),
+    ];
+    Part {
+        what: dice.pick(&kinds).unwrap_or(PartKind::Put),
+        space: small(dice.below(style.spaces)),
+        key: small(dice.below(style.keys)),
+        len: small(dice.below(style.len_max)),
+        condition: dice.one_in(4).then(|| if dice.one_in(4) { 1 } else { 0 }),
+    }
+}
+
+fn faults(seed: u64, steps: u64, dice: &mut Dice) -> Vec<FaultSpec> {
+    (0..1 + dice.below(3))
+        .map(|number| {
+            let mut dice = Dice::new(seed, STREAM_FAULT + number);
+            let kinds = FaultSpec::KINDS;
+            let index = usize::try_from(dice.below(crate::base::codec::to_u64(kinds.len())));
+            let what = index.ok().and_then(|index| kinds.get(index)).unwrap_or(&"sync_kept");
+            FaultSpec {
+                step: dice.below(steps.max(1)),
+                nth: dice.below(4),
+                what: (*what).to_owned(),
+                sticky: dice.one_in(5),
+            }
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_seed_always_gives_the_same_case_and_seeds_differ() {
+        assert_eq!(generate(7, 40), generate(7, 40));
+        assert_ne!(generate(7, 40).steps, generate(8, 40).steps);
+    }
+
+    #[test]
+    fn a_case_survives_being_written_down() {
+        for seed in 0..50 {
+            let case = generate(seed, 40);
+            let text = serde_json::to_string(&case).unwrap();
+            assert_eq!(serde_json::from_str::<Case>(&text).unwrap(), case);
+        }
+    }
+
+    #[test]
+    fn a_step_does_not_depend_on_how_many_came_before() {
+        let (short, long) = (generate(3, 20), generate(3, 20));
+        assert_eq!(short.steps.first(), long.steps.first());
+    }
+}

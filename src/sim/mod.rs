@@ -1,0 +1,33 @@
+//! The crash lab: attacks the whole store on a disk that can lose everything no sync made durable.
+//!
+//! A [`Case`] is data: a configuration, a list of operations, faults. It comes from a seed, or
+//! from a file to replay. [`run_case`] plays it on the in-memory disk; after *every* operation of
+//! the disk it takes crash images, reopens each, and has the [`oracle`] compare what is there with
+//! what was submitted and answered; recoveries are crashed again at each of *their* operations. A
+//! failure carries its rule, its place and its case, and is reduced to a smaller case of the same
+//! class by [`shrink`].
+//!
+//! Nothing here is random by itself: every choice is a function of the seed and of the operation
+//! it belongs to, so that leaving an operation out does not move the others, and the same case
+//! always gives the same trace.
+//!
+//! `sim` sees every floor, and no floor sees it.
+
+mod attack;
+mod case;
+mod generate;
+mod image;
+mod model;
+mod oracle;
+mod report;
+mod run;
+mod shrink;
+mod sweep;
+
+pub use attack::{AttackSettings, attack, replay};
+pub use case::{Action, Case, Config, FaultSpec, Part, PartKind, Step};
+pub use generate::generate;
+pub use oracle::{Failure, Rule};
+pub use report::Counts;
+pub use run::run_case;
+pub use shrink::shrink;

@@ -1,0 +1,465 @@
+//! Playing a case: steps on a store, crash images at every operation of its disk.
+
+use std::collections::BTreeMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use crate::archive::{RestoreRequest, Target, backup, restore};
+use crate::base::{Error, ErrorKind, Lsn, Timestamp};
+use crate::doc::{Documents, WriteOptions};
+use crate::store::Store;
+use crate::vfs::memory::{CrashMode, MemoryVfs, Operation, SimClock, draw, runtime};
+use crate::vfs::sync::Mutex;
+use crate::vfs::{Clock, Runtime};
+use crate::wal::Durability;
+
+use super::case::{Action, Case, Part, Step};
+use super::image::{Attack, STORE, Seen, panic_text};
+use super::model::{Model, observe};
+use super::oracle::{Failure, Rule, View};
+use super::report::Counts;
+
+const COPY: &str = "/copy";
+
+/// What the observer of the disk shares with the player.
+#[derive(Debug)]
+struct Scene {
+    view: View,
+    attack: Attack,
+    seen: Seen,
+    lying: bool,
+    failure: Option<Failure>,
+}
+
+/// What a step that could not go on says.
+type Outcome = Result<(), Failure>;
+
+struct Player<'a> {
+    case: &'a Case,
+    disk: MemoryVfs,
+    clock: Arc<SimClock>,
+    docs: Option<Documents>,
+    scene: Arc<Mutex<Scene>>,
+    /// The content now, and after each commit since the last reopen.
+    model: Model,
+    models: BTreeMap<Lsn, Model>,
+    /// Requests that were answered, and their commits.
+    requests: BTreeMap<u64, Lsn>,
+    /// A write whose outcome is not known: its content and its request.
+    unknown: Option<(Model, Option<u64>)>,
+    /// The log failed: nothing may be acknowledged until a reopen.
+    stopped: bool,
+    /// Faults may happen from now on, so errors are legal.
+    faulty: bool,
+    /// The last commit in the copy.
+    copied: Lsn,
+    life: u64,
+}
+
+/// Plays `case`; gives what was counted, and the first rule that was broken.
+#[must_use]
+pub fn run_case(case: &Case) -> (Counts, Option<Failure>) {
+    let mut player = Player::new(case);
+    let played = catch_unwind(AssertUnwindSafe(|| player.play()));
+    let outcome = played.unwrap_or_else(|panic| {
+        let site = player.scene.lock().attack.site.clone();
+        Err(Failure::new(Rule::Panic, site, panic_text(panic.as_ref())))
+    });
+    player.disk.clear_observer();
+    player.disk.halt();
+    let mut scene = player.scene.lock();
+    let mut counts = std::mem::take(&mut scene.seen.counts);
+    counts.runs = 1;
+    for fault in &case.faults {
+        *counts.faults.entry(fault.what.clone()).or_default() += u64::from(player.faulty);
+    }
+    (counts, scene.failure.take().or(outcome.err()))
+}
+
+impl<'a> Player<'a> {
+    fn new(case: &'a Case) -> Self {
+        let attack = Attack { config: case.config, seed: case.seed, site: "open".to_owned() };
+        let view = View { versions: [(Lsn::ZERO, 0)].into(), ..View::default() };
+        let scene = Scene { view, attack, seen: Seen::default(), lying: false, failure: None };
+        Self {
+            case,
+            disk: MemoryVfs::new(),
+            clock: Arc::new(SimClock::default()),
+            docs: None,
+            scene: Arc::new(Mutex::new(scene)),
+            model: Model::default(),
+            models: [(Lsn::ZERO, Model::default())].into(),
+            requests: BTreeMap::new(),
+            unknown: None,
+            stopped: false,
+            faulty: false,
+            copied: Lsn::ZERO,
+            life: 0,
+        }
+    }
+
+    fn play(&mut self) -> Outcome {
+        self.open("open")?;
+        for step in &self.case.steps {
+            self.plan_faults(step.id);
+            self.begin(step.id, name(&step.action));
+            self.perform(step)?;
+            if let Some(failure) = self.scene.lock().failure.take() {
+                return Err(failure);
+            }
+        }
+        self.begin(u64::MAX, "last reopen");
+        self.reopen()
+    }
+
+    fn begin(&self, step: u64, site: &str) {
+        let mut scene = self.scene.lock();
+        scene.attack.seed = draw(self.case.seed, step.wrapping_add(1));
+        scene.attack.site = site.to_owned();
+        if let Some(docs) = &self.docs {
+            scene.view.durable = scene.view.durable.max(docs.store().durable());
+        }
+    }
+
+    fn fail(&self, rule: Rule, detail: impl Into<String>) -> Failure {
+        let site = self.scene.lock().attack.site.clone();
+        Failure::new(rule, site, detail)
+    }
+
+    fn plan_faults(&mut self, step: u64) {
+        for fault in self.case.faults.iter().filter(|fault| fault.step == step) {
+            self.faulty = true;
+            let mut scene = self.scene.lock();
+            scene.lying |= fault.what == "sync_late";
+            drop(scene);
+            if let Some(planned) = super::sweep::disk_fault(fault, self.case.seed) {
+                self.disk.plan(planned);
+            }
+        }
+    }
+
+    fn runtime(&self) -> Runtime {
+        let clock: Arc<dyn Clock> = self.clock.clone();
+        let life = self.life;
+        Runtime { clock, ..runtime(&self.disk, draw(self.case.seed, life)) }
+    }
+
+    /// Watches the disk: every operation that may change it is a crash point.
+    fn watch(&self) {
+        let scene = self.scene.clone();
+        self.disk.set_observer(Box::new(move |disk: &MemoryVfs, operation: &Operation| {
+            let mut scene = scene.lock();
+            if scene.failure.is_some() {
+                return;
+            }
+            let scene = &mut *scene;
+            let mut attack = scene.attack.clone();
+            attack.seed = draw(attack.seed, operation.number);
+            attack.site = format!("{}: {:?}", attack.site, operation.kind);
+            if let Err(failure) = attack.at(disk, &scene.view, scene.lying, &mut scene.seen) {
+                scene.failure = Some(failure);
+            }
+        }));
+    }
+
+    /// Opens the store, and lets what it shows decide what was unknown.
+    fn open(&mut self, how: &str) -> Outcome {
+        self.life += 1;
+        self.watch();
+        let builder = Store::builder(STORE).segment_bytes(self.case.config.segment_bytes);
+        let store = match builder.runtime(self.runtime()).open() {
+            Ok(store) => store,
+            Err(error) if self.faulty && error.kind() != ErrorKind::Corrupt => {
+                // The disk still fails; on one that works, everything must be there.
+                let healed = self.disk.kill();
+                self.disk.halt();
+                self.disk = healed;
+                self.faulty = false;
+                self.watch();
+                let builder = Store::builder(STORE).segment_bytes(self.case.config.segment_bytes);
+                builder
+                    .runtime(self.runtime())
+                    .open()
+                    .map_err(|error| self.fail(Rule::R7, format!("{how}: {error}")))?
+            }
+            Err(error) => return Err(self.fail(Rule::R7, format!("{how}: {error}"))),
+        };
+        let docs = Documents::over(store);
+        let shown = observe(&docs).map_err(|error| self.fail(Rule::R7, error.to_string()))?;
+        self.docs = Some(docs);
+        self.accept(shown, how)
+    }
+
+    /// Checks what an open showed, and goes on from there: it is durable now (R5).
+    fn accept(&mut self, (lsn, content): (Lsn, u64), how: &str) -> Outcome {
+        let mut scene = self.scene.lock();
+        let view = &mut scene.view;
+        view.pending = self.unknown.as_ref().map(|(model, _)| model.hash);
+        // After a failed sync the cache may have lost what was only written.
+        let power_cut = how == "power cut" || self.stopped || self.faulty;
+        let checked = view.check((lsn, content), power_cut);
+        let known = self.models.range(..=lsn).next_back().map(|(_, model)| model.clone());
+        let survived = self.unknown.take().filter(|(model, _)| model.hash == content);
+        let model = match (known, survived) {
+            (Some(model), _) if model.hash == content => model,
+            (_, Some((model, request))) => {
+                if let Some(request) = request {
+                    self.requests.insert(request, lsn);
+                }
+                model
+            }
+            (model, None) => model.unwrap_or_default(),
+        };
+        self.models.retain(|known, _| *known <= lsn);
+        self.models.insert(lsn, model.clone());
+        self.requests.retain(|_, commit| *commit <= lsn);
+        self.model = model;
+        *view = View {
+            versions: self.models.iter().map(|(lsn, model)| (*lsn, model.hash)).collect(),
+            durable: lsn,
+            written: lsn,
+            pending: None,
+        };
+        scene.lying = false;
+        self.stopped = false;
+        drop(scene);
+        checked.map_err(|(rule, detail)| self.fail(rule, format!("{how}: {detail}")))
+    }
+
+    fn perform(&mut self, step: &Step) -> Outcome {
+        match &step.action {
+            Action::Write { parts, durability, request } => {
+                self.write(step.id, parts, *durability, *request)
+            }
+            Action::Sync => {
+                let synced = self.store()?.sync();
+                self.note(synced)?;
+                let mut scene = self.scene.lock();
+                if !self.stopped {
+                    scene.view.durable =
+                        self.models.keys().next_back().copied().unwrap_or_default();
+                }
+                Ok(())
+            }
+            Action::Background => {
+                let stepped = self.store()?.step().map(drop);
+                self.note(stepped)
+            }
+            Action::Reopen => self.reopen(),
+            Action::Kill => {
+                let killed = self.disk.kill();
+                self.change_disk(killed);
+                self.open("kill")
+            }
+            Action::PowerCut => self.power_cut(step.id),
+            Action::Backup => self.backup(),
+            Action::Restore { permille } => self.restore(step.id, *permille),
+            Action::Clock { micros } => {
+                let now = self.clock.now().0;
+                if *micros > 0 && micros.unsigned_abs() % 2 == 0 {
+                    self.clock.advance(micros.unsigned_abs());
+                } else {
+                    self.clock.set(Timestamp(now.saturating_add_signed(*micros)));
+                }
+                Ok(())
+            }
+        }
+    }
+
+    fn store(&self) -> Result<Store, Failure> {
+        let docs = self.docs.as_ref().map(|docs| docs.store().clone());
+        docs.ok_or_else(|| self.fail(Rule::R11, "the store is not open"))
+    }
+
+    /// Takes the answer to a call that appends no commit.
+    fn note(&mut self, answer: Result<(), Error>) -> Outcome {
+        match answer {
+            Ok(()) if !self.stopped => Ok(()),
+            Ok(()) => Err(self.fail(Rule::R6, "acknowledged after a failure of the log")),
+            Err(error) if self.stopped || self.faulty => {
+                let kind = error.kind();
+                self.stopped |= matches!(kind, ErrorKind::OutcomeUnknown | ErrorKind::Poisoned);
+                Ok(())
+            }
+            Err(error) => Err(self.fail(Rule::R11, error.to_string())),
+        }
+    }
+
+    fn write(&mut self, step: u64, parts: &[Part], letter: char, request: Option<u64>) -> Outcome {
+        let docs = self.docs.clone().ok_or_else(|| self.fail(Rule::R11, "not open"))?;
+        let durability = match letter {
+            'b' => Durability::Buffered,
+            'm' => Durability::Memory,
+            _ => Durability::Sync,
+        };
+        let repeated = request.and_then(|request| self.requests.get(&request).copied());
+        let predicted = self.model.after(step, parts);
+        if repeated.is_none()
+            && !self.stopped
+            && let Ok(next) = &predicted
+        {
+            self.scene.lock().view.pending = Some(next.hash);
+        }
+        let options = WriteOptions {
+            durability,
+            request: request.map(|request| format!("r{request}")),
+            ..WriteOptions::default()
+        };
+        let answer = docs.apply(&self.model.operations(step, parts), &options);
+        let mut scene = self.scene.lock();
+        scene.view.durable = scene.view.durable.max(docs.store().durable());
+        let view = &mut scene.view;
+        view.pending = None;
+        let problem = match (answer, predicted) {
+            (Ok(_), _) if self.stopped && repeated.is_none() => {
+                Some((Rule::R6, "acknowledged after a failure of the log".to_owned()))
+            }
+            (Ok(applied), _) if repeated.is_some() => (Some(applied.lsn) != repeated)
+                .then(|| (Rule::R6, format!("a repeated request was answered {}", applied.lsn))),
+            (Ok(applied), Ok(next)) => {
+                view.versions.insert(applied.lsn, next.hash);
+                if durability != Durability::Memory {
+                    view.written = applied.lsn;
+                }
+                if applied.durable {
+                    view.durable = applied.lsn;
+                }
+                self.models.insert(applied.lsn, next.clone());
+                if let Some(request) = request {
+                    self.requests.insert(request, applied.lsn);
+                }
+                self.model = next;
+                None
+            }
+            (Ok(applied), Err(kind)) => {
+                Some((Rule::R6, format!("answered {} instead of {kind}", applied.lsn)))
+            }
+            (Err(error), predicted) => {
+                let kind = error.kind();
+                let expected = predicted.as_ref().err() == Some(&kind);
+                match (kind, predicted) {
+                    (ErrorKind::OutcomeUnknown, Ok(next)) if self.faulty => {
+                        view.pending = Some(next.hash);
+                        self.unknown = Some((next, request));
+                        self.stopped = true;
+                        None
+                    }
+                    (ErrorKind::Poisoned, _) if self.faulty => {
+                        self.stopped = true;
+                        view.pending = self.unknown.as_ref().map(|(model, _)| model.hash);
+                        None
+                    }
+                    _ if expected || (self.faulty && error.is_retryable()) => None,
+                    _ => Some((Rule::R11, format!("refused: {error}"))),
+                }
+            }
+        };
+        drop(scene);
+        problem.map_or(Ok(()), |(rule, detail)| Err(self.fail(rule, detail)))
+    }
+
+    fn reopen(&mut self) -> Outcome {
+        if let Some(docs) = self.docs.take() {
+            let closed = docs.store().close();
+            drop(docs);
+            self.note(closed)?;
+        }
+        self.open("reopen")
+    }
+
+    /// Goes on with another disk; whatever still uses this one fails.
+    fn change_disk(&mut self, disk: MemoryVfs) {
+        self.disk.clear_observer();
+        self.disk.halt();
+        self.docs = None;
+        self.disk = disk;
+        self.faulty = false;
+    }
+
+    fn power_cut(&mut self, step: u64) -> Outcome {
+        if self.scene.lock().lying {
+            return Ok(());
+        }
+        let seed = draw(self.case.seed, step.wrapping_mul(3));
+        let keep_per_256 = u8::try_from(seed % 256).unwrap_or(128);
+        let cut = self.disk.crash_with(CrashMode::Random { seed, keep_per_256 });
+        self.change_disk(cut);
+        self.open("power cut")
+    }
+
+    fn backup(&mut self) -> Outcome {
+        let store = self.store()?;
+        match backup(STORE.as_ref(), COPY.as_ref(), &self.runtime()) {
+            Ok(report) => {
+                let durable = store.durable();
+                if report.to_lsn > durable {
+                    let detail = format!("copied {}, durable {durable}", report.to_lsn);
+                    return Err(self.fail(Rule::R12, detail));
+                }
+                self.copied = report.to_lsn;
+                let mut scene = self.scene.lock();
+                scene.view.durable = scene.view.durable.max(report.to_lsn);
+                Ok(())
+            }
+            // A copy that lost its end in a power cut may lag, but never lead.
+            Err(error) if self.faulty => {
+                if matches!(error.kind(), ErrorKind::Diverged | ErrorKind::Corrupt) {
+                    return Err(self.fail(Rule::R12, error.to_string()));
+                }
+                Ok(())
+            }
+            Err(error) => Err(self.fail(Rule::R12, error.to_string())),
+        }
+    }
+
+    /// Restores the copy on a disk of its own and compares it with what was.
+    fn restore(&mut self, step: u64, permille: u64) -> Outcome {
+        if self.copied == Lsn::ZERO {
+            return Ok(());
+        }
+        let asked = Lsn(self.copied.0 * permille / 1000);
+        let other = self.disk.kill();
+        let request = RestoreRequest {
+            from: COPY.into(),
+            to: PathBuf::from("/restored"),
+            target: Target::Lsn(asked),
+            exclusive: false,
+            dry_run: false,
+        };
+        let aside = runtime(&other, draw(self.case.seed, step));
+        let restored = restore(&request, &aside);
+        let report = match restored {
+            Ok(report) => report,
+            Err(error) if error.kind() == ErrorKind::Unreachable && asked > self.copied => {
+                return Ok(());
+            }
+            Err(error) => return Err(self.fail(Rule::R12, error.to_string())),
+        };
+        let store = Store::builder(&request.to).runtime(aside).open();
+        let docs = store.map(Documents::over);
+        let shown = docs.and_then(|docs| observe(&docs));
+        let (_, content) = shown.map_err(|error| self.fail(Rule::R12, error.to_string()))?;
+        other.halt();
+        let was = self.models.range(..=report.reached.lsn).next_back().map(|(_, m)| m.hash);
+        if was == Some(content) {
+            return Ok(());
+        }
+        let detail = format!("restored to {asked}, reached {}", report.reached.lsn);
+        Err(self.fail(Rule::R12, detail))
+    }
+}
+
+const fn name(action: &Action) -> &'static str {
+    match action {
+        Action::Write { .. } => "write",
+        Action::Sync => "sync",
+        Action::Background => "background",
+        Action::Reopen => "reopen",
+        Action::Kill => "kill",
+        Action::PowerCut => "power cut",
+        Action::Backup => "backup",
+        Action::Restore { .. } => "restore",
+        Action::Clock { .. } => "clock",
+    }
+}

@@ -1,0 +1,200 @@
+//! Sweeps that leave nothing to chance: every short sequence, every operation failing, every
+//! byte damaged.
+
+use std::io::ErrorKind as IoKind;
+
+use crate::base::codec::to_u64;
+use crate::base::{ErrorKind, Lsn};
+use crate::vfs::memory::{Fault, FaultKind, MemoryVfs, OperationKind, Selector, SyncFailure, draw};
+
+use super::case::{Action, Case, Config, FaultSpec, Part, PartKind, Step};
+use super::image::{STORE, Stop, open};
+use super::model::{Model, observe};
+use super::oracle::{Failure, Rule};
+use super::report::Counts;
+use super::run::run_case;
+
+/// The disk's fault for one of a case; `None` for a name that is not known.
+pub(super) fn disk_fault(spec: &FaultSpec, seed: u64) -> Option<Fault> {
+    let half = Some(draw(seed, spec.nth));
+    let (kind, what) = match spec.what.as_str() {
+        "write_error" => (OperationKind::Write, FaultKind::Error(IoKind::Other)),
+        "write_full" => (OperationKind::Write, FaultKind::NoSpace),
+        "write_short" => (OperationKind::Write, FaultKind::ShortWrite(700)),
+        "write_torn" => (OperationKind::Write, FaultKind::TornWrite { bytes: 700 }),
+        "write_interrupted" => (OperationKind::Write, FaultKind::Interrupted),
+        "sync_kept" => {
+            (OperationKind::Sync, FaultKind::FailedSync(SyncFailure::KeptClean { seed: None }))
+        }
+        "sync_reverted" => {
+            (OperationKind::Sync, FaultKind::FailedSync(SyncFailure::Reverted { seed: None }))
+        }
+        "sync_late" => {
+            (OperationKind::Sync, FaultKind::FailedSync(SyncFailure::Late { seed: None }))
+        }
+        "sync_sticky" => {
+            (OperationKind::Sync, FaultKind::FailedSync(SyncFailure::Sticky { seed: None }))
+        }
+        "sync_kept_half" => {
+            (OperationKind::Sync, FaultKind::FailedSync(SyncFailure::KeptClean { seed: half }))
+        }
+        "dir_sync_error" => (OperationKind::SyncDir, FaultKind::Error(IoKind::Other)),
+        "rename_error" => (OperationKind::Rename, FaultKind::Error(IoKind::Other)),
+        "create_full" => (OperationKind::Create, FaultKind::NoSpace),
+        "read_error" => (OperationKind::Read, FaultKind::Error(IoKind::Other)),
+        _ => return None,
+    };
+    let at = Selector { kind: Some(kind), path_contains: None, nth: spec.nth };
+    // A call that is interrupted or short forever never ends, on any disk.
+    let endless = matches!(spec.what.as_str(), "write_interrupted" | "write_short");
+    Some(Fault { at, what, sticky: spec.sticky && !endless })
+}
+
+/// The actions that short sequences are made of.
+fn alphabet() -> Vec<Action> {
+    let write = |parts: &[(PartKind, u8, u16)], durability| Action::Write {
+        parts: parts
+            .iter()
+            .map(|(what, key, len)| Part {
+                what: *what,
+                space: 0,
+                key: *key,
+                len: *len,
+                condition: None,
+            })
+            .collect(),
+        durability,
+        request: None,
+    };
+    vec![
+        write(&[(PartKind::Put, 0, 20)], 's'),
+        write(&[(PartKind::Put, 0, 700)], 'b'),
+        write(&[(PartKind::Put, 1, 1500), (PartKind::KeyPut, 0, 1500)], 's'),
+        write(&[(PartKind::Delete, 0, 0)], 's'),
+        write(&[(PartKind::Put, 2, 5)], 'm'),
+        Action::Sync,
+        Action::Background,
+        Action::Reopen,
+        Action::Kill,
+        Action::PowerCut,
+        Action::Backup,
+        Action::Restore { permille: 1000 },
+    ]
+}
+
+fn case_of(seed: u64, actions: Vec<Action>, config: Config) -> Case {
+    let steps = (0..).zip(actions).map(|(id, action)| Step { id, action }).collect();
+    Case { version: 1, seed, config, steps, faults: Vec::new() }
+}
+
+/// Number of sequences of `length` actions; each has a number below it.
+#[must_use]
+pub(super) fn sequences(length: u32) -> u64 {
+    to_u64(alphabet().len()).pow(length)
+}
+
+/// The `number`th sequence of `length` actions.
+#[must_use]
+pub(super) fn sequence(number: u64, length: u32) -> Case {
+    let alphabet = alphabet();
+    let base = to_u64(alphabet.len());
+    let actions = (0..length)
+        .filter_map(|place| {
+            let index = usize::try_from(number / base.pow(place) % base).ok()?;
+            alphabet.get(index).cloned()
+        })
+        .collect();
+    case_of(number, actions, Config { images: 4, go_on: 2, ..Config::default() })
+}
+
+/// Every operation of the disk fails in turn, in the way `what`, once and for good.
+pub(super) fn nth_failures(seed: u64, what: &str, counts: &mut Counts) -> Option<(Case, Failure)> {
+    let mut case = super::generate(seed, 12);
+    case.config.images = 0;
+    case.config.depth = 0;
+    for sticky in [false, true] {
+        for step in case.steps.iter().map(|step| step.id).collect::<Vec<_>>() {
+            for nth in 0..6 {
+                let fault = FaultSpec { step, nth, what: what.to_owned(), sticky };
+                case.faults = vec![fault];
+                let (played, failure) = run_case(&case);
+                counts.add(&played);
+                if let Some(failure) = failure {
+                    return Some((case, failure));
+                }
+            }
+        }
+    }
+    None
+}
+
+/// Every byte of a cleanly closed store is damaged in three ways: the content, or an error with a
+/// place.
+pub(super) fn corruption(seed: u64, stride: u64, counts: &mut Counts) -> Option<(Case, Failure)> {
+    let mut case = super::generate(seed, 30);
+    case.steps.retain(|step| matches!(step.action, Action::Write { .. } | Action::Sync));
+    case.faults.clear();
+    let disk = MemoryVfs::new();
+    let segment_bytes = case.config.segment_bytes;
+    let content = match closed_store(&case, &disk) {
+        Ok(content) => content,
+        Err(failure) => return Some((case, failure)),
+    };
+    for (path, size) in disk.files() {
+        if path.ends_with("LOCK") {
+            continue;
+        }
+        for offset in (seed % stride.max(1)..size).step_by(usize::try_from(stride).unwrap_or(1)) {
+            for mask in [1 << (draw(seed, offset) % 8), 0xff, 0x5a] {
+                let damaged = disk.kill();
+                if damaged.flip(&path, offset, mask).is_err() {
+                    continue;
+                }
+                counts.damaged += 1;
+                let site = format!("{} byte {offset} mask {mask:#x}", path.display());
+                let failure = match open(&damaged, seed, segment_bytes) {
+                    Ok(docs) => match observe(&docs) {
+                        Ok(shown) if shown == content => None,
+                        Ok(shown) => Some(format!("showed {shown:?} instead of {content:?}")),
+                        Err(error) => Some(error.to_string()),
+                    },
+                    Err(Stop::Error(error)) => {
+                        let told = error.place().path.is_some() && error.place().offset.is_some();
+                        let kind = error.kind();
+                        let refused = matches!(kind, ErrorKind::Corrupt | ErrorKind::Unsupported);
+                        (!refused || !told).then(|| format!("{kind} without a place: {error}"))
+                    }
+                    Err(Stop::Panic(what)) => Some(what),
+                };
+                damaged.halt();
+                if let Some(detail) = failure {
+                    return Some((case, Failure::new(Rule::R8, site, detail)));
+                }
+            }
+        }
+    }
+    None
+}
+
+/// Makes the store of a case and closes it; gives what it shows.
+fn closed_store(case: &Case, disk: &MemoryVfs) -> Result<(Lsn, u64), Failure> {
+    let fail = |detail: String| Failure::new(Rule::R11, "corruption sweep", detail);
+    let docs =
+        open(disk, case.seed, case.config.segment_bytes).map_err(|stop| fail(stop.to_string()))?;
+    let mut model = Model::default();
+    for step in &case.steps {
+        if let Action::Write { parts, .. } = &step.action
+            && let Ok(next) = model.after(step.id, parts)
+        {
+            let operations = model.operations(step.id, parts);
+            docs.apply(&operations, &crate::doc::WriteOptions::default())
+                .map_err(|error| fail(error.to_string()))?;
+            model = next;
+        }
+    }
+    let shown = observe(&docs).map_err(|error| fail(error.to_string()))?;
+    docs.store().close().map_err(|error| fail(error.to_string()))?;
+    drop(docs);
+    debug_assert!(disk.files().iter().any(|(path, _)| path.starts_with(STORE)));
+    Ok(shown)
+}
