@@ -62,6 +62,8 @@ pub mod tcps;
 pub mod archive;
 #[cfg(feature = "docs")]
 pub mod ops;
+#[cfg(feature = "cli")]
+pub mod cli;
 
 /// The README's example is compiled.
 #[cfg(all(doctest, feature = "docs"))]
