@@ -70,11 +70,14 @@ pub(super) enum Command {
     Export(commands::export::ExportArgs),
     Apply(commands::apply::ApplyArgs),
     Dump(commands::dump::DumpArgs),
+    Verify(commands::verify::VerifyArgs),
     /// Say how large the store is, where its log stands and what recovery did
     ///
     /// Opens the store, so it waits for no writer but exits 11 beside one.
     #[command(after_help = "Example:\n  jidoka stats --json")]
     Stats,
+    Backup(commands::backup::BackupArgs),
+    Restore(commands::restore::RestoreArgs),
     /// Look into the log, also beside a writer
     #[command(subcommand)]
     Log(LogCommand),

@@ -84,11 +84,12 @@ impl Context {
                 return Err(Error::io("list the store's directory", &self.store, error));
             }
         };
-        if entries.iter().any(|entry| entry.name == IDENTITY_NAME) {
+        // A store that lost its identity file is still one, and damaged.
+        let ours = [IDENTITY_NAME, DIR_NAME];
+        if entries.iter().any(|entry| ours.contains(&entry.name.as_str())) {
             return Ok(&self.store);
         }
-        let ours = [LOCK_NAME, DIR_NAME];
-        match entries.iter().find(|entry| !ours.contains(&entry.name.as_str())) {
+        match entries.iter().find(|entry| entry.name != LOCK_NAME) {
             Some(foreign) => Err(self.not_a_store(&format!("it holds {:?}", foreign.name))),
             None => Err(self.no_store()),
         }

@@ -19,6 +19,8 @@ pub(super) enum Outcome {
     Done,
     /// The report says which items failed.
     Partly,
+    /// The report lists damage.
+    Damaged,
     /// The report says what failed, and nothing more will succeed.
     Failed,
 }
@@ -28,6 +30,7 @@ impl Outcome {
         match self {
             Self::Done => 0,
             Self::Partly => 3,
+            Self::Damaged => 13,
             Self::Failed => 1,
         }
     }
@@ -72,6 +75,9 @@ fn dispatch(command: Command, context: &mut Context) -> Result<Outcome> {
         Command::Export(args) => commands::export::run(&args, context),
         Command::Apply(args) => commands::apply::run(&args, context),
         Command::Dump(args) => commands::dump::run(&args, context),
+        Command::Backup(args) => commands::backup::run(&args, context),
+        Command::Restore(args) => commands::restore::run(args, context),
+        Command::Verify(args) => commands::verify::run(&args, context),
         Command::Stats => commands::stats::run(context),
         Command::Log(LogCommand::List) => commands::log_list::run(context),
         Command::Log(LogCommand::Dump(args)) => commands::log_dump::run(&args, context),

@@ -16,7 +16,6 @@ pub(super) fn format(time: Timestamp) -> String {
 ///
 /// # Errors
 /// `Invalid` when it is not such a time.
-#[cfg_attr(not(test), expect(dead_code, reason = "restore asks for times"))]
 pub(super) fn parse(text: &str) -> Result<Timestamp> {
     let parsed: jiff::Timestamp = text.parse().map_err(|error| {
         let what = format!(

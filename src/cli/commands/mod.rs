@@ -1,6 +1,7 @@
 //! The commands: each file holds the arguments of one, and the function that runs it.
 
 pub(super) mod apply;
+pub(super) mod backup;
 pub(super) mod changes;
 pub(super) mod delete;
 pub(super) mod demo;
@@ -15,4 +16,6 @@ pub(super) mod log_list;
 pub(super) mod patch;
 pub(super) mod put;
 pub(super) mod query;
+pub(super) mod restore;
 pub(super) mod stats;
+pub(super) mod verify;
