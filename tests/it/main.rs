@@ -8,13 +8,17 @@
     reason = "a test that cannot go on panics, and says where"
 )]
 
+mod apply;
 mod cases;
+mod cli;
 mod concurrency;
 mod crash;
 mod documents;
 mod history;
+mod import;
 mod iteration;
 mod model;
+mod program;
 mod rot;
 mod smoke;
 mod sync_failures;
