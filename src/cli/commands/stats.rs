@@ -32,7 +32,7 @@ fn gather(context: &Context, documents: &Documents) -> Result<Line> {
     let store = documents.store();
     let (log, recovery) = (store.log_stats(), store.recovery());
     let vfs = context.runtime.vfs.as_ref();
-    let files = log_files(vfs, &context.store, log.active_segment)?;
+    let files = segments_of(vfs, &context.store, log.active_segment)?;
     let mut collections = Line::new();
     let mut total = 0;
     for name in documents.collections() {
@@ -73,17 +73,17 @@ fn gather(context: &Context, documents: &Documents) -> Result<Line> {
         .flag("clock_suspect", log.clock_suspect))
 }
 
-struct LogFiles {
+struct Segments {
     segments: u64,
     bytes: u64,
     pool: u64,
 }
 
 /// The files of the log; those after the active one are prepared for later.
-fn log_files(vfs: &dyn Vfs, store: &Path, active: u64) -> Result<LogFiles> {
+fn segments_of(vfs: &dyn Vfs, store: &Path, active: u64) -> Result<Segments> {
     let dir = store.join(DIR_NAME);
     let fail = |error| Error::io("list the log", Path::new(DIR_NAME), error);
-    let mut found = LogFiles { segments: 0, bytes: 0, pool: 0 };
+    let mut found = Segments { segments: 0, bytes: 0, pool: 0 };
     for entry in vfs.list(&dir).map_err(fail)? {
         match parse_file_name(&entry.name) {
             Some(number) if number.0 > active => found.pool += 1,

@@ -34,6 +34,14 @@ fn with_outcome(line: Line, outcome: &doc::Outcome) -> Line {
     }
 }
 
+/// Whether nothing succeeds any more after a failure of this kind.
+pub(super) const fn ends_everything(kind: ErrorKind) -> bool {
+    matches!(
+        kind,
+        ErrorKind::OutcomeUnknown | ErrorKind::Poisoned | ErrorKind::Closed | ErrorKind::Bug
+    )
+}
+
 /// Writes answers, and remembers how bad the worst one was.
 #[derive(Debug)]
 pub(super) struct Answers<'a> {
@@ -62,12 +70,8 @@ impl<'a> Answers<'a> {
     }
 
     const fn note_failure(&mut self, kind: ErrorKind) {
-        let ends_it = matches!(
-            kind,
-            ErrorKind::OutcomeUnknown | ErrorKind::Poisoned | ErrorKind::Closed | ErrorKind::Bug
-        );
         self.worst = match self.worst {
-            _ if ends_it => run::Outcome::Failed,
+            _ if ends_everything(kind) => run::Outcome::Failed,
             run::Outcome::Failed => run::Outcome::Failed,
             _ => run::Outcome::Partly,
         };

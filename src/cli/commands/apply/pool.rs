@@ -1,15 +1,19 @@
 //! Several committers at once: a reader that hands out lines, and threads that do them.
+//!
+//! When the log fails, the lines that run just then may still succeed, because their sync was an
+//! earlier one. So the first failures are held back until everything that runs has ended: after
+//! the first answer that says so, no line is acknowledged any more.
 
 use std::io::BufRead;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use crate::base::{Error, ErrorKind, Result};
 use crate::cli::run::Outcome;
-use crate::doc::{Documents, WriteOptions};
+use crate::doc::{Documents, Line, WriteOptions};
 use crate::vfs::sync::{Condvar, Mutex, MutexGuard};
 use crate::vfs::thread::spawn_scoped;
 
-use super::answer::Answers;
+use super::answer::{Answers, ends_everything};
 use super::command::{next_asked, perform};
 use super::order::{Order, addresses};
 use super::parse::Asked;
@@ -28,8 +32,20 @@ struct Job {
 struct State {
     order: Order<Job>,
     bytes: usize,
+    /// Jobs that threads are doing.
+    running: usize,
+    log: LogSeen,
     /// No more lines will come.
     ended: bool,
+}
+
+/// What the threads have seen of the log.
+enum LogSeen {
+    Good,
+    /// It failed; these lines are answered when nothing runs any more, and nothing is begun.
+    Failing(Vec<(u64, Error)>),
+    /// It failed, and nothing can succeed any more.
+    Failed,
 }
 
 /// What the reader and the threads share.
@@ -51,7 +67,8 @@ pub(super) fn run(
     threads: u16,
     (input, answers): (&mut dyn BufRead, Answers<'_>),
 ) -> Result<Outcome> {
-    let state = State { order: Order::new(), bytes: 0, ended: false };
+    let state =
+        State { order: Order::new(), bytes: 0, running: 0, log: LogSeen::Good, ended: false };
     let (state, answers) = (Mutex::new(state), Mutex::new(answers));
     let (work, room) = (Condvar::new(), Condvar::new());
     let pool = Pool { state, work, room, answers, documents, options };
@@ -124,13 +141,15 @@ impl Pool<'_, '_> {
     fn work(&self) {
         let mut state = self.state.lock();
         loop {
-            let Some((n, job)) = state.order.next() else {
+            let failing = matches!(state.log, LogSeen::Failing(_));
+            let Some((n, job)) = (if failing { None } else { state.order.next() }) else {
                 if state.ended && state.order.outstanding() == 0 {
                     return;
                 }
                 self.work.wait(&mut state);
                 continue;
             };
+            state.running += 1;
             drop(state);
             let Job { asked, bytes } = job;
             let doing = || perform(self.documents, self.options, n, asked);
@@ -139,8 +158,10 @@ impl Pool<'_, '_> {
                 let what = "a thread of the store panicked; report what it printed";
                 Err(Error::new(ErrorKind::Bug, what))
             });
-            self.answers.lock().give(n, done);
+            self.answer(n, done);
             state = self.state.lock();
+            state.running -= 1;
+            self.settle_failure(&mut state);
             state.bytes -= bytes;
             for _ in 0..state.order.done(n) {
                 self.work.notify_one();
@@ -149,6 +170,39 @@ impl Pool<'_, '_> {
             if state.ended && state.order.outstanding() == 0 {
                 self.work.notify_all();
             }
+        }
+    }
+
+    /// Answers line `n`, or holds the answer back.
+    fn answer(&self, n: u64, done: Result<Line>) {
+        let done = match done {
+            Err(error) if ends_everything(error.kind()) => {
+                let mut state = self.state.lock();
+                match &mut state.log {
+                    LogSeen::Failing(held) => return held.push((n, error)),
+                    LogSeen::Good => {
+                        state.log = LogSeen::Failing(vec![(n, error)]);
+                        return;
+                    }
+                    LogSeen::Failed => Err(error),
+                }
+            }
+            done => done,
+        };
+        self.answers.lock().give(n, done);
+    }
+
+    /// Gives the answers held back, once nothing runs any more.
+    fn settle_failure(&self, state: &mut State) {
+        if state.running == 0
+            && let LogSeen::Failing(held) = &mut state.log
+        {
+            let mut answers = self.answers.lock();
+            for (n, error) in held.drain(..) {
+                answers.give(n, Err(error));
+            }
+            state.log = LogSeen::Failed;
+            self.work.notify_all();
         }
     }
 }
