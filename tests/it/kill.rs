@@ -53,9 +53,10 @@ fn address(place: &str, number: u64) -> (String, String) {
 
 /// The operations on the members of a unit, and what it is after them.
 fn operate(dice: &mut Dice, unit: Unit, before: &State, tag: &str) -> (Value, State, Value) {
-    let put = |place: &str, id: &str| json!({"op": "put", "collection": place, "id": id, "doc": {"tag": tag, "size": tag.len()}});
-    let next = |address: &(String, String)| before.get(address).map_or(1, |(rev, _)| rev + 1);
     let doc = json!({"tag": tag, "size": tag.len()});
+    let put =
+        |place: &str, id: &str| json!({"op": "put", "collection": place, "id": id, "doc": doc});
+    let next = |address: &(String, String)| before.get(address).map_or(1, |(rev, _)| rev + 1);
     match unit {
         Unit::Document(number) => {
             let address = address("c", number);
@@ -64,7 +65,7 @@ fn operate(dice: &mut Dice, unit: Unit, before: &State, tag: &str) -> (Value, St
             if choice < 6 {
                 let rev = next(&address);
                 let answer = json!({"id": id, "rev": rev});
-                return (put("c", &id), [(address, (rev, doc))].into(), answer);
+                return (put("c", &id), [(address, (rev, doc.clone()))].into(), answer);
             }
             let Some((rev, old)) = before.get(&address) else {
                 let delete = json!({"op": "delete", "collection": "c", "id": id});
@@ -104,7 +105,7 @@ fn operate(dice: &mut Dice, unit: Unit, before: &State, tag: &str) -> (Value, St
                 let [left, right, kv] = addresses;
                 let after = [
                     (left, (revs[0], doc.clone())),
-                    (right, (revs[1], doc)),
+                    (right, (revs[1], doc.clone())),
                     (kv, (0, json!(tag))),
                 ];
                 let answer = json!([{"id": id, "rev": revs[0]}, {"id": id, "rev": revs[1]}, key]);

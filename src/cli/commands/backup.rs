@@ -16,7 +16,7 @@ use crate::doc::Line;
 /// Works beside a writer and copies only what is durable. Run again with the same DEST, it adds
 /// what is new. A copy can be restored to any commit, or any time, that it covers.
 #[derive(Args, Debug)]
-#[command(after_help = "Example:\n  jidoka backup /mnt/other-disk/pots")]
+#[command(after_help = "Example:\n  jidoka backup /mnt/copy")]
 pub(in crate::cli) struct BackupArgs {
     /// Directory of the copy; made if it is missing
     dest: PathBuf,

@@ -17,9 +17,10 @@ use crate::doc::Line;
 /// The new store has every commit up to the one asked for, and an identity of its own. The copy
 /// and the original are not touched. Exits 14 if the copy does not reach that far.
 #[derive(Args, Debug)]
-#[command(after_help = "Examples:\n  jidoka restore --from /mnt/other-disk/pots --latest -o \
-                  again\n  jidoka restore --from /mnt/other-disk/pots --to-time 2026-03-09T16:30:00Z \
-                  --exclusive -o before")]
+#[command(
+    after_help = "Examples:\n  jidoka restore --from /mnt/copy --latest -o again\n  jidoka restore \
+                  --from /mnt/copy --to-time 2026-03-09T16:30:00Z --exclusive -o before"
+)]
 pub(in crate::cli) struct RestoreArgs {
     /// The copy
     #[arg(long, value_name = "COPY")]

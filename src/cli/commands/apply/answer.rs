@@ -35,7 +35,7 @@ fn with_outcome(line: Line, outcome: &doc::Outcome) -> Line {
 }
 
 /// Whether nothing succeeds any more after a failure of this kind.
-pub(super) const fn ends_everything(kind: ErrorKind) -> bool {
+const fn ends_everything(kind: ErrorKind) -> bool {
     matches!(
         kind,
         ErrorKind::OutcomeUnknown | ErrorKind::Poisoned | ErrorKind::Closed | ErrorKind::Bug

@@ -13,7 +13,7 @@ use crate::doc::{Documents, Line, WriteOptions};
 use crate::vfs::sync::{Condvar, Mutex, MutexGuard};
 use crate::vfs::thread::spawn_scoped;
 
-use super::answer::{Answers, ends_everything};
+use super::answer::Answers;
 use super::command::{next_asked, perform};
 use super::order::{Order, addresses};
 use super::parse::Asked;
@@ -37,6 +37,10 @@ struct State {
     log: LogSeen,
     /// No more lines will come.
     ended: bool,
+}
+
+const fn fails_the_log(kind: ErrorKind) -> bool {
+    matches!(kind, ErrorKind::OutcomeUnknown | ErrorKind::Poisoned)
 }
 
 /// What the threads have seen of the log.
@@ -176,7 +180,7 @@ impl Pool<'_, '_> {
     /// Answers line `n`, or holds the answer back.
     fn answer(&self, n: u64, done: Result<Line>) {
         let done = match done {
-            Err(error) if ends_everything(error.kind()) => {
+            Err(error) if fails_the_log(error.kind()) => {
                 let mut state = self.state.lock();
                 match &mut state.log {
                     LogSeen::Failing(held) => return held.push((n, error)),
