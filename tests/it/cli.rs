@@ -2,10 +2,12 @@
 #![expect(clippy::disallowed_methods, reason = "outside the engine, files are made as anyone does")]
 
 use std::fs;
+use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::Command;
 
 use jidoka::base::checksum::crc32c;
+use jidoka::doc::{Condition, Documents};
 use jidoka::store::Store;
 use serde_json::{Value, json};
 
@@ -482,4 +484,21 @@ fn the_tour_ends_well_and_leaves_nothing_behind() {
     let summary = run(&store, &["demo", "--json", "--dir", kept.to_str().unwrap()], "").ok().json();
     assert_eq!(summary["lost"], 0);
     run(&kept.join("store"), &["verify"], "").ok();
+}
+
+#[test]
+fn a_follower_sees_the_changes_of_a_writer_that_goes_on() {
+    let (_dir, store) = place();
+    put(&store, "c", "a", &json!(1));
+    let mut follower = program(&store).args(["changes", "--follow"]).spawn().unwrap();
+    let mut seen = BufReader::new(follower.stdout.take().unwrap()).lines();
+    let mut next = || -> Value { serde_json::from_str(&seen.next().unwrap().unwrap()).unwrap() };
+    assert_eq!(next()["id"], "a");
+    let held = Documents::open(&store).unwrap();
+    let written = held.put("c", "b", &json!({"x": 2}), Condition::None).unwrap();
+    let change = next();
+    assert_eq!((&change["lsn"], &change["doc"]), (&json!(written.lsn.0), &json!({"x": 2})));
+    held.store().close().unwrap();
+    follower.kill().unwrap();
+    follower.wait().unwrap();
 }
