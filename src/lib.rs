@@ -62,6 +62,8 @@ pub mod tcps;
 pub mod archive;
 #[cfg(feature = "docs")]
 pub mod ops;
+#[cfg(feature = "cli")]
+pub mod cli;
 #[cfg(feature = "sim")]
 pub mod sim;
 

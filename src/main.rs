@@ -1,2 +1,7 @@
 //! The `jidoka` command line.
-fn main() {}
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    jidoka::cli::main()
+}

@@ -42,7 +42,7 @@ pub fn value_line(key: &[u8], keyspace: &str, value: &[u8]) -> Vec<u8> {
     line
 }
 
-fn put_bytes(line: &mut Vec<u8>, bytes: &[u8]) {
+pub(super) fn put_bytes(line: &mut Vec<u8>, bytes: &[u8]) {
     if let Ok(text) = std::str::from_utf8(bytes) {
         put_string(line, text);
     } else {
@@ -54,7 +54,7 @@ fn put_bytes(line: &mut Vec<u8>, bytes: &[u8]) {
 
 /// Writes `text` as RFC 8785 section 3.2.2.2 says: the shortest escape, and none where JSON
 /// needs none.
-fn put_string(line: &mut Vec<u8>, text: &str) {
+pub(super) fn put_string(line: &mut Vec<u8>, text: &str) {
     line.push(b'"');
     for byte in text.bytes() {
         let escape = match byte {

@@ -95,6 +95,13 @@ fn at(line: usize, column: usize, what: &str) -> Error {
     Error::new(ErrorKind::Invalid, format!("line {line}, column {column}: {what}"))
 }
 
+/// The line that a refusal of this file names, if `error` is one.
+#[must_use]
+pub fn line_of(error: &Error) -> Option<usize> {
+    let rest = error.message().strip_prefix("line ")?;
+    rest.split_once(", column ")?.0.parse().ok()
+}
+
 /// Reads any value by our rules; `serde_json` adds the position to what it refuses.
 #[derive(Clone, Copy)]
 struct Reader;

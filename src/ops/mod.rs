@@ -1,9 +1,18 @@
-//! Looking after a store: what an operator does to it from outside.
+//! Looking after a store: what operators do with its files and documents.
 //!
+//! Each file is one job, as a function that the command line, a server or an embedder calls:
+//! [`import()`] brings documents in from files and folders, [`export()`] writes them out, and
 //! [`verify()`] reads every byte and checks everything that is written down, without opening the
 //! store and without changing it.
+//!
+//! An import is repeatable: what is there already is counted as present, what is there with other
+//! content is refused and never overwritten, and each chunk of documents is in or not.
 
+mod export;
+mod import;
 mod verify;
 
 pub use crate::wal::Damage;
+pub use export::{Format, export};
+pub use import::{ImportOptions, ImportReport, Refused, import};
 pub use verify::{VerifyReport, verify};

@@ -1,4 +1,4 @@
-//! The whole attack: sweeps first, then seeds until the budget is used, on as many threads as asked.
+//! The whole attack: sweeps first, then seeds until the budget is used, on several threads.
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -29,6 +29,7 @@ pub(super) type DurabilityLetter = char;
 /// What a step does.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[non_exhaustive]
 pub enum Action {
     /// Writes documents and keys in one commit.
     Write {
@@ -81,6 +82,7 @@ pub struct Part {
 /// What an operation of a batch does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[non_exhaustive]
 pub enum PartKind {
     /// Stores a document.
     Put,

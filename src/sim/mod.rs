@@ -15,6 +15,7 @@
 
 mod attack;
 mod case;
+mod copies;
 mod generate;
 mod image;
 mod model;

@@ -2,10 +2,8 @@
 
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::path::PathBuf;
 use std::sync::Arc;
 
-use crate::archive::{RestoreRequest, Target, backup, restore};
 use crate::base::{Error, ErrorKind, Lsn, Timestamp};
 use crate::doc::{Documents, WriteOptions};
 use crate::store::Store;
@@ -20,12 +18,10 @@ use super::model::{Model, observe};
 use super::oracle::{Failure, Rule, View};
 use super::report::Counts;
 
-const COPY: &str = "/copy";
-
 /// What the observer of the disk shares with the player.
 #[derive(Debug)]
-struct Scene {
-    view: View,
+pub(super) struct Scene {
+    pub(super) view: View,
     attack: Attack,
     seen: Seen,
     lying: bool,
@@ -33,17 +29,17 @@ struct Scene {
 }
 
 /// What a step that could not go on says.
-type Outcome = Result<(), Failure>;
+pub(super) type Outcome = Result<(), Failure>;
 
-struct Player<'a> {
-    case: &'a Case,
-    disk: MemoryVfs,
+pub(super) struct Player<'a> {
+    pub(super) case: &'a Case,
+    pub(super) disk: MemoryVfs,
     clock: Arc<SimClock>,
     docs: Option<Documents>,
-    scene: Arc<Mutex<Scene>>,
+    pub(super) scene: Arc<Mutex<Scene>>,
     /// The content now, and after each commit since the last reopen.
     model: Model,
-    models: BTreeMap<Lsn, Model>,
+    pub(super) models: BTreeMap<Lsn, Model>,
     /// Requests that were answered, and their commits.
     requests: BTreeMap<u64, Lsn>,
     /// A write whose outcome is not known: its content and its request.
@@ -51,9 +47,9 @@ struct Player<'a> {
     /// The log failed: nothing may be acknowledged until a reopen.
     stopped: bool,
     /// Faults may happen from now on, so errors are legal.
-    faulty: bool,
+    pub(super) faulty: bool,
     /// The last commit in the copy.
-    copied: Lsn,
+    pub(super) copied: Lsn,
     life: u64,
 }
 
@@ -122,7 +118,7 @@ impl<'a> Player<'a> {
         }
     }
 
-    fn fail(&self, rule: Rule, detail: impl Into<String>) -> Failure {
+    pub(super) fn fail(&self, rule: Rule, detail: impl Into<String>) -> Failure {
         let site = self.scene.lock().attack.site.clone();
         Failure::new(rule, site, detail)
     }
@@ -139,7 +135,7 @@ impl<'a> Player<'a> {
         }
     }
 
-    fn runtime(&self) -> Runtime {
+    pub(super) fn runtime(&self) -> Runtime {
         let clock: Arc<dyn Clock> = self.clock.clone();
         let life = self.life;
         Runtime { clock, ..runtime(&self.disk, draw(self.case.seed, life)) }
@@ -267,7 +263,7 @@ impl<'a> Player<'a> {
         }
     }
 
-    fn store(&self) -> Result<Store, Failure> {
+    pub(super) fn store(&self) -> Result<Store, Failure> {
         let docs = self.docs.as_ref().map(|docs| docs.store().clone());
         docs.ok_or_else(|| self.fail(Rule::R11, "the store is not open"))
     }
@@ -386,67 +382,6 @@ impl<'a> Player<'a> {
         let cut = self.disk.crash_with(CrashMode::Random { seed, keep_per_256 });
         self.change_disk(cut);
         self.open("power cut")
-    }
-
-    fn backup(&mut self) -> Outcome {
-        let store = self.store()?;
-        match backup(STORE.as_ref(), COPY.as_ref(), &self.runtime()) {
-            Ok(report) => {
-                let durable = store.durable();
-                if report.to_lsn > durable {
-                    let detail = format!("copied {}, durable {durable}", report.to_lsn);
-                    return Err(self.fail(Rule::R12, detail));
-                }
-                self.copied = report.to_lsn;
-                let mut scene = self.scene.lock();
-                scene.view.durable = scene.view.durable.max(report.to_lsn);
-                Ok(())
-            }
-            // A copy that lost its end in a power cut may lag, but never lead.
-            Err(error) if self.faulty => {
-                if matches!(error.kind(), ErrorKind::Diverged | ErrorKind::Corrupt) {
-                    return Err(self.fail(Rule::R12, error.to_string()));
-                }
-                Ok(())
-            }
-            Err(error) => Err(self.fail(Rule::R12, error.to_string())),
-        }
-    }
-
-    /// Restores the copy on a disk of its own and compares it with what was.
-    fn restore(&mut self, step: u64, permille: u64) -> Outcome {
-        if self.copied == Lsn::ZERO {
-            return Ok(());
-        }
-        let asked = Lsn(self.copied.0 * permille / 1000);
-        let other = self.disk.kill();
-        let request = RestoreRequest {
-            from: COPY.into(),
-            to: PathBuf::from("/restored"),
-            target: Target::Lsn(asked),
-            exclusive: false,
-            dry_run: false,
-        };
-        let aside = runtime(&other, draw(self.case.seed, step));
-        let restored = restore(&request, &aside);
-        let report = match restored {
-            Ok(report) => report,
-            Err(error) if error.kind() == ErrorKind::Unreachable && asked > self.copied => {
-                return Ok(());
-            }
-            Err(error) => return Err(self.fail(Rule::R12, error.to_string())),
-        };
-        let store = Store::builder(&request.to).runtime(aside).open();
-        let docs = store.map(Documents::over);
-        let shown = docs.and_then(|docs| observe(&docs));
-        let (_, content) = shown.map_err(|error| self.fail(Rule::R12, error.to_string()))?;
-        other.halt();
-        let was = self.models.range(..=report.reached.lsn).next_back().map(|(_, m)| m.hash);
-        if was == Some(content) {
-            return Ok(());
-        }
-        let detail = format!("restored to {asked}, reached {}", report.reached.lsn);
-        Err(self.fail(Rule::R12, detail))
     }
 }
 

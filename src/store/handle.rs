@@ -164,8 +164,12 @@ impl Store {
         write::commit(&self.inner, &batch, write::OnConflict::WaitForWinner)
     }
 
-    /// [`Store::commit`] for callers that will read again and retry at once.
-    pub(crate) fn try_commit(&self, batch: &Batch) -> Result<Commit> {
+    /// [`Store::commit`] for callers that will read again and retry at once: a conflict is told
+    /// before what it lost to is durable, so nobody else may learn of it.
+    ///
+    /// # Errors
+    /// As [`Store::commit`].
+    pub fn try_commit(&self, batch: &Batch) -> Result<Commit> {
         write::commit(&self.inner, batch, write::OnConflict::ReturnAtOnce)
     }
 
@@ -182,8 +186,10 @@ impl Store {
         Ok(found.and_then(|version| key_value(key, version)))
     }
 
-    /// The latest appended version of `key`, visible or not: what a condition is decided on.
-    pub(crate) fn latest(&self, keyspace: &Keyspace, key: &[u8]) -> Option<Version> {
+    /// The latest appended version of `key`, visible or not: what a condition is decided on. It
+    /// may still be undone by a failure; act on it only through [`Batch::expect`].
+    #[must_use]
+    pub fn latest(&self, keyspace: &Keyspace, key: &[u8]) -> Option<Version> {
         let id: KeyspaceId = self.inner.directory.id(keyspace)?;
         self.inner.memtable.read().get(id, key, Lsn::MAX).cloned()
     }
@@ -197,7 +203,10 @@ impl Store {
     }
 
     /// Waits until the commit `lsn` can be seen.
-    pub(crate) fn wait_visible(&self, lsn: Lsn) -> Result<()> {
+    ///
+    /// # Errors
+    /// `OutcomeUnknown` or `Poisoned` when the log failed before it.
+    pub fn wait_visible(&self, lsn: Lsn) -> Result<()> {
         self.inner.wal.wait_visible(lsn)
     }
 

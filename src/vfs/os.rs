@@ -80,6 +80,14 @@ impl Vfs for OsVfs {
     }
 }
 
+/// Removes the directory `dir` and everything in it: for what tools make and nobody keeps.
+///
+/// # Errors
+/// As the file system says; part of it may be gone then.
+pub fn remove_tree(dir: &Path) -> io::Result<()> {
+    fs::remove_dir_all(dir)
+}
+
 /// The lock lives as long as the descriptor does.
 #[derive(Debug)]
 struct OsLock(#[expect(dead_code, reason = "held, not read")] fs::File);

@@ -2,7 +2,7 @@
 #![expect(clippy::disallowed_methods, reason = "the one place that may start threads")]
 
 use std::io;
-use std::thread::{Builder, JoinHandle};
+use std::thread::{Builder, JoinHandle, Scope, ScopedJoinHandle};
 use std::time::Duration;
 
 /// Starts a thread called `name`.
@@ -14,6 +14,18 @@ pub fn spawn<T: Send + 'static>(
     body: impl FnOnce() -> T + Send + 'static,
 ) -> io::Result<JoinHandle<T>> {
     Builder::new().name(name.to_owned()).spawn(body)
+}
+
+/// Starts a thread called `name` that ends before `scope` does.
+///
+/// # Errors
+/// When the operating system refuses another thread.
+pub fn spawn_scoped<'scope, T: Send + 'scope>(
+    scope: &'scope Scope<'scope, '_>,
+    name: &str,
+    body: impl FnOnce() -> T + Send + 'scope,
+) -> io::Result<ScopedJoinHandle<'scope, T>> {
+    Builder::new().name(name.to_owned()).spawn_scoped(scope, body)
 }
 
 /// Waits; for the shells of programs and tests, never for the engine.

@@ -8,14 +8,20 @@
     reason = "a test that cannot go on panics, and says where"
 )]
 
+mod apply;
 mod cases;
+mod cli;
 mod concurrency;
 mod crash;
 mod documents;
 mod history;
+mod import;
 mod iteration;
+mod kill;
 mod model;
+mod program;
 mod rot;
 mod smoke;
+mod strace;
 mod sync_failures;
 mod verify;

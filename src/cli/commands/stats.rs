@@ -1,0 +1,130 @@
+//! `stats`: how large the store is, and where it stands.
+
+use std::path::Path;
+
+use serde_json::{Value, json};
+
+use crate::base::{Error, Result};
+use crate::cli::context::Context;
+use crate::cli::run::Outcome;
+use crate::doc::{Documents, Line, Listing};
+use crate::store::Namespace;
+use crate::vfs::{OpenMode, Vfs};
+use crate::wal::segment::{DIR_NAME, parse_file_name};
+
+pub(in crate::cli) fn run(context: &mut Context) -> Result<Outcome> {
+    context.with_store(|context, documents| {
+        let line = gather(context, documents)?.finish();
+        if context.json {
+            return context.out.line(&line);
+        }
+        let text = String::from_utf8_lossy(&line);
+        let value: Value = serde_json::from_str(&text).unwrap_or_default();
+        let mut told = String::new();
+        tell(&mut told, "", &value);
+        context.out.text(&told)
+    })?;
+    Ok(Outcome::Done)
+}
+
+/// Everything, in the order of the contract.
+fn gather(context: &Context, documents: &Documents) -> Result<Line> {
+    let store = documents.store();
+    let (log, recovery) = (store.log_stats(), store.recovery());
+    let vfs = context.runtime.vfs.as_ref();
+    let files = segments_of(vfs, &context.store, log.active_segment)?;
+    let mut collections = Line::new();
+    let mut total = 0;
+    for name in documents.collections() {
+        let mut count = 0;
+        for document in documents.list(&name, &Listing::default())? {
+            document?;
+            count += 1;
+        }
+        collections = collections.number(&name, count);
+        total += count;
+    }
+    let keyspaces = store.snapshot().keyspaces();
+    let plain = keyspaces.iter().filter(|one| one.namespace() == Namespace::Keyspace).count();
+    let log_object = Line::new()
+        .number("segments", files.segments)
+        .number("bytes", files.bytes)
+        .number("pool", files.pool)
+        .number("segment_bytes", store.identity().segment_bytes);
+    let recovery_object = Line::new()
+        .number("records", recovery.records)
+        .number("bytes", recovery.bytes)
+        .value("seconds", &json!(recovery.seconds))
+        .number("cut_bytes", recovery.cut_bytes)
+        .number("rewritten_bytes", recovery.rewritten_bytes)
+        .text("case", recovery.case);
+    Ok(Line::new()
+        .text("store_id", &store.identity().store_id.to_string())
+        .number("term", log.term)
+        .number("lsn", store.visible().0)
+        .number("durable_lsn", store.durable().0)
+        .number("documents", total)
+        .value("keyspaces", &json!(plain))
+        .object("collections", collections)
+        .object("log", log_object)
+        .number("disk_bytes", disk_bytes(vfs, &context.store)?)
+        .value("memory_bytes", &json!(store.memory_bytes()))
+        .object("recovery", recovery_object)
+        .flag("clock_suspect", log.clock_suspect))
+}
+
+struct Segments {
+    segments: u64,
+    bytes: u64,
+    pool: u64,
+}
+
+/// The files of the log; those after the active one are prepared for later.
+fn segments_of(vfs: &dyn Vfs, store: &Path, active: u64) -> Result<Segments> {
+    let dir = store.join(DIR_NAME);
+    let fail = |error| Error::io("list the log", Path::new(DIR_NAME), error);
+    let mut found = Segments { segments: 0, bytes: 0, pool: 0 };
+    for entry in vfs.list(&dir).map_err(fail)? {
+        match parse_file_name(&entry.name) {
+            Some(number) if number.0 > active => found.pool += 1,
+            Some(_) => {
+                found.segments += 1;
+                found.bytes += size(vfs, &dir.join(&entry.name))?;
+            }
+            None => {}
+        }
+    }
+    Ok(found)
+}
+
+fn disk_bytes(vfs: &dyn Vfs, dir: &Path) -> Result<u64> {
+    let entries = vfs.list(dir).map_err(|error| Error::io("list the files", dir, error))?;
+    let mut bytes = 0;
+    for entry in entries {
+        let path = dir.join(&entry.name);
+        bytes += if entry.is_dir { disk_bytes(vfs, &path)? } else { size(vfs, &path)? };
+    }
+    Ok(bytes)
+}
+
+/// A file that its owner has just renamed or removed takes no space under this name.
+fn size(vfs: &dyn Vfs, path: &Path) -> Result<u64> {
+    match vfs.open(path, OpenMode::Read).and_then(|file| file.size()) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(0),
+        size => size.map_err(|error| Error::io("look at the size of", path, error)),
+    }
+}
+
+/// For people: a line for each number, with the path to it.
+fn tell(told: &mut String, name: &str, value: &Value) {
+    match value {
+        Value::Object(members) => {
+            for (inner, value) in members {
+                let inner = if name.is_empty() { inner.clone() } else { format!("{name} {inner}") };
+                tell(told, &inner, value);
+            }
+        }
+        Value::String(text) => told.push_str(&format!("{name:<26} {text}\n")),
+        other => told.push_str(&format!("{name:<26} {other}\n")),
+    }
+}

@@ -1,0 +1,154 @@
+//! From the program's arguments to its exit code.
+
+use std::process::ExitCode;
+
+use clap::Parser;
+use clap::error::ErrorKind as ClapErrorKind;
+
+use crate::base::{Error, ErrorKind, Result};
+
+use super::args::{Cli, Command, LogCommand};
+use super::commands;
+use super::context::Context;
+use super::output;
+
+/// What a command came to, when it did not fail.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Outcome {
+    /// Everything was done.
+    Done,
+    /// The report says which items failed.
+    Partly,
+    /// The report lists damage.
+    Damaged,
+    /// The report says what failed, and nothing more will succeed.
+    Failed,
+}
+
+impl Outcome {
+    const fn exit_code(self) -> u8 {
+        match self {
+            Self::Done => 0,
+            Self::Partly => 3,
+            Self::Damaged => 13,
+            Self::Failed => 1,
+        }
+    }
+}
+
+/// Runs the program with the arguments it was started with.
+#[must_use]
+pub fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => return ExitCode::from(usage(&error)),
+    };
+    let mut context = Context::new(cli.global);
+    let outcome = dispatch(cli.command, &mut context).and_then(|outcome| {
+        context.out.flush()?;
+        Ok(outcome)
+    });
+    ExitCode::from(match outcome {
+        Ok(outcome) => outcome.exit_code(),
+        // Whoever reads the results has seen enough.
+        Err(error) if output::is_closed_pipe(&error) => 0,
+        Err(error) => {
+            // What was found before the failure still belongs to the result.
+            let _ignored = context.out.flush();
+            output::report(&error, context.json);
+            exit_code(error.kind())
+        }
+    })
+}
+
+fn dispatch(command: Command, context: &mut Context) -> Result<Outcome> {
+    match command {
+        Command::Demo(args) => commands::demo::run(&args, context),
+        Command::Put(args) => commands::put::run(args, context),
+        Command::Get(args) => commands::get::run(&args, context),
+        Command::Delete(args) => commands::delete::run(args, context),
+        Command::Patch(args) => commands::patch::run(args, context),
+        Command::List(args) => commands::list::run(args, context),
+        Command::Query(args) => commands::query::run(&args, context),
+        Command::Changes(args) => commands::changes::run(args, context),
+        Command::Import(args) => commands::import::run(args, context),
+        Command::Export(args) => commands::export::run(&args, context),
+        Command::Apply(args) => commands::apply::run(&args, context),
+        Command::Dump(args) => commands::dump::run(&args, context),
+        Command::Backup(args) => commands::backup::run(&args, context),
+        Command::Restore(args) => commands::restore::run(args, context),
+        Command::Verify(args) => commands::verify::run(&args, context),
+        Command::Stats => commands::stats::run(context),
+        Command::Log(LogCommand::List) => commands::log_list::run(context),
+        Command::Log(LogCommand::Dump(args)) => commands::log_dump::run(&args, context),
+    }
+}
+
+/// The exit code of a failure.
+const fn exit_code(kind: ErrorKind) -> u8 {
+    match kind {
+        ErrorKind::Invalid => 2,
+        ErrorKind::NotFound => 4,
+        ErrorKind::Conflict => 5,
+        ErrorKind::Refused => 6,
+        ErrorKind::Locked => 11,
+        ErrorKind::Corrupt => 13,
+        ErrorKind::Unreachable => 14,
+        ErrorKind::Expired => 15,
+        ErrorKind::Diverged => 16,
+        ErrorKind::Full | ErrorKind::Io => 74,
+        ErrorKind::Unsupported
+        | ErrorKind::ReadOnly
+        | ErrorKind::Closed
+        | ErrorKind::Poisoned
+        | ErrorKind::OutcomeUnknown
+        | ErrorKind::Bug => 1,
+    }
+}
+
+/// Prints help or the version where they were asked for, else what is wrong with the arguments.
+fn usage(error: &clap::Error) -> u8 {
+    let text = error.render().to_string();
+    match error.kind() {
+        ClapErrorKind::DisplayHelp | ClapErrorKind::DisplayVersion => {
+            // Nobody is left to be told that the help could not be printed.
+            let _unheard = output::Output::new().text(&text);
+            0
+        }
+        _ => {
+            let what = text.trim().trim_start_matches("error: ").to_owned();
+            let json = std::env::args_os().any(|argument| argument == "--json");
+            output::report(&Error::new(ErrorKind::Invalid, what), json);
+            exit_code(ErrorKind::Invalid)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_kind_of_error_has_the_exit_code_of_the_contract() {
+        for (kind, code) in [
+            (ErrorKind::Unsupported, 1),
+            (ErrorKind::Invalid, 2),
+            (ErrorKind::NotFound, 4),
+            (ErrorKind::Conflict, 5),
+            (ErrorKind::Refused, 6),
+            (ErrorKind::Locked, 11),
+            (ErrorKind::Corrupt, 13),
+            (ErrorKind::Unreachable, 14),
+            (ErrorKind::Expired, 15),
+            (ErrorKind::Diverged, 16),
+            (ErrorKind::Full, 74),
+        ] {
+            assert_eq!(exit_code(kind), code, "{kind}");
+        }
+    }
+
+    #[test]
+    fn the_arguments_are_declared_without_contradictions() {
+        <Cli as clap::CommandFactory>::command().debug_assert();
+    }
+}
