@@ -26,6 +26,11 @@ pub(super) struct Attack {
     pub(super) seed: u64,
     /// The step and the operation of the disk, for the site of a failure.
     pub(super) site: String,
+    /// A sync failed that the disk has not reported yet: what a power cut takes before recovery
+    /// is done is the disk's fault, so only the process may end.
+    pub(super) lying: bool,
+    /// A failed sync may have taken back what was only written, as if the power had been cut.
+    pub(super) reverting: bool,
 }
 
 /// What is shared by all images of a run.
@@ -44,51 +49,51 @@ struct Image {
     pending: bool,
 }
 
-/// The images that are taken at one moment of a run.
-fn images(disk: &MemoryVfs, config: &Config, seed: u64, lying: bool) -> Vec<Image> {
-    let units = disk.pending_units().len();
-    let mut all = Vec::new();
-    let mut add = |mode: &'static str, crash: CrashMode| {
-        let (disk, pending) = (disk.crash_with(crash), units > 0);
-        all.push(Image { disk, power_cut: true, mode, pending });
-    };
-    if !lying {
-        add("nothing", CrashMode::Nothing);
-        if units > 0 {
-            let one = |counter: u64| {
-                usize::try_from(draw(seed, counter)).unwrap_or_default() % units.max(1)
-            };
-            add("everything", CrashMode::Everything);
-            add("one_present", CrashMode::OnePresent(one(1)));
-            add("one_missing", CrashMode::OneMissing(one(2)));
-            add("prefix", CrashMode::Prefix(one(3)));
-            add("last_torn", CrashMode::LastTorn);
-            add("names_first", CrashMode::NamesFirst);
-            add("data_first", CrashMode::DataFirst);
-            for number in 0..config.images {
-                let keep_per_256 = [32, 96, 160, 224].get(one(4) % 4).copied().unwrap_or(128);
-                add("random", CrashMode::Random { seed: draw(seed, 16 + number), keep_per_256 });
+impl Attack {
+    /// The images that are taken at one moment of a run.
+    fn images(&self, disk: &MemoryVfs) -> Vec<Image> {
+        let (config, seed) = (&self.config, self.seed);
+        let units = disk.pending_units().len();
+        let mut all = Vec::new();
+        let mut add = |mode: &'static str, crash: CrashMode| {
+            let (disk, pending) = (disk.crash_with(crash), units > 0);
+            all.push(Image { disk, power_cut: true, mode, pending });
+        };
+        if !self.lying {
+            add("nothing", CrashMode::Nothing);
+            if units > 0 {
+                let one = |counter: u64| {
+                    usize::try_from(draw(seed, counter)).unwrap_or_default() % units.max(1)
+                };
+                add("everything", CrashMode::Everything);
+                add("one_present", CrashMode::OnePresent(one(1)));
+                add("one_missing", CrashMode::OneMissing(one(2)));
+                add("prefix", CrashMode::Prefix(one(3)));
+                add("last_torn", CrashMode::LastTorn);
+                add("names_first", CrashMode::NamesFirst);
+                add("data_first", CrashMode::DataFirst);
+                for number in 0..config.images {
+                    let keep_per_256 = [32, 96, 160, 224].get(one(4) % 4).copied().unwrap_or(128);
+                    add(
+                        "random",
+                        CrashMode::Random { seed: draw(seed, 16 + number), keep_per_256 },
+                    );
+                }
             }
         }
+        all.push(Image {
+            disk: disk.kill(),
+            power_cut: self.reverting,
+            mode: "kill",
+            pending: units > 0,
+        });
+        all
     }
-    all.push(Image { disk: disk.kill(), power_cut: false, mode: "kill", pending: units > 0 });
-    all
-}
 
-impl Attack {
     /// Takes the images of this moment and checks each.
-    ///
-    /// While the disk is `lying` (a failed sync that it has not reported yet), only the process
-    /// may end: what a power cut then takes is the disk's fault.
-    pub(super) fn at(
-        &self,
-        disk: &MemoryVfs,
-        view: &View,
-        lying: bool,
-        seen: &mut Seen,
-    ) -> Result<(), Failure> {
+    pub(super) fn at(&self, disk: &MemoryVfs, view: &View, seen: &mut Seen) -> Result<(), Failure> {
         seen.counts.crash_points += 1;
-        for image in images(disk, &self.config, self.seed, lying) {
+        for image in self.images(disk) {
             self.examine(&image, view, self.config.depth, seen)?;
         }
         Ok(())
@@ -154,7 +159,7 @@ impl Attack {
             return branches;
         }
         let (into, config, seed) = (branches.clone(), self.config, self.seed);
-        let power_cut_before = image.power_cut;
+        let (power_cut_before, lying) = (image.power_cut || self.reverting, self.lying);
         let mut counter = 0;
         image.disk.set_observer(Box::new(move |disk: &MemoryVfs, operation: &Operation| {
             counter += 1;
@@ -171,8 +176,10 @@ impl Attack {
             };
             let keep_per_256 = 128;
             let mut into = into.lock();
-            into.push(crash("recovery nothing", CrashMode::Nothing));
-            if units > 0 {
+            if !lying {
+                into.push(crash("recovery nothing", CrashMode::Nothing));
+            }
+            if units > 0 && !lying {
                 into.push(crash("recovery everything", CrashMode::Everything));
                 let seed = chance ^ counter;
                 into.push(crash("recovery random", CrashMode::Random { seed, keep_per_256 }));

@@ -24,6 +24,7 @@ mod report;
 mod run;
 mod shrink;
 mod sweep;
+mod write;
 
 pub use attack::{AttackSettings, attack, replay};
 pub use case::{Action, Case, Config, FaultSpec, Part, PartKind, Step};

@@ -5,18 +5,18 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use crate::base::{Error, ErrorKind, Lsn, Timestamp};
-use crate::doc::{Documents, WriteOptions};
+use crate::doc::Documents;
 use crate::store::Store;
 use crate::vfs::memory::{CrashMode, MemoryVfs, Operation, SimClock, draw, runtime};
 use crate::vfs::sync::Mutex;
 use crate::vfs::{Clock, Runtime};
-use crate::wal::Durability;
 
-use super::case::{Action, Case, Part, Step};
+use super::case::{Action, Case, Step};
 use super::image::{Attack, STORE, Seen, panic_text};
 use super::model::{Model, observe};
 use super::oracle::{Failure, Rule, View};
 use super::report::Counts;
+use super::write::Asked;
 
 /// What the observer of the disk shares with the player.
 #[derive(Debug)]
@@ -24,7 +24,6 @@ pub(super) struct Scene {
     pub(super) view: View,
     attack: Attack,
     seen: Seen,
-    lying: bool,
     failure: Option<Failure>,
 }
 
@@ -35,17 +34,17 @@ pub(super) struct Player<'a> {
     pub(super) case: &'a Case,
     pub(super) disk: MemoryVfs,
     clock: Arc<SimClock>,
-    docs: Option<Documents>,
+    pub(super) docs: Option<Documents>,
     pub(super) scene: Arc<Mutex<Scene>>,
     /// The content now, and after each commit since the last reopen.
-    model: Model,
+    pub(super) model: Model,
     pub(super) models: BTreeMap<Lsn, Model>,
     /// Requests that were answered, and their commits.
-    requests: BTreeMap<u64, Lsn>,
+    pub(super) requests: BTreeMap<u64, Lsn>,
     /// A write whose outcome is not known: its content and its request.
-    unknown: Option<(Model, Option<u64>)>,
+    pub(super) unknown: Option<(Model, Option<u64>)>,
     /// The log failed: nothing may be acknowledged until a reopen.
-    stopped: bool,
+    pub(super) stopped: bool,
     /// Faults may happen from now on, so errors are legal.
     pub(super) faulty: bool,
     /// The last commit in the copy.
@@ -75,9 +74,10 @@ pub fn run_case(case: &Case) -> (Counts, Option<Failure>) {
 
 impl<'a> Player<'a> {
     fn new(case: &'a Case) -> Self {
-        let attack = Attack { config: case.config, seed: case.seed, site: "open".to_owned() };
+        let (config, seed, site) = (case.config, case.seed, "open".to_owned());
+        let attack = Attack { config, seed, site, lying: false, reverting: false };
         let view = View { versions: [(Lsn::ZERO, 0)].into(), ..View::default() };
-        let scene = Scene { view, attack, seen: Seen::default(), lying: false, failure: None };
+        let scene = Scene { view, attack, seen: Seen::default(), failure: None };
         Self {
             case,
             disk: MemoryVfs::new(),
@@ -127,7 +127,9 @@ impl<'a> Player<'a> {
         for fault in self.case.faults.iter().filter(|fault| fault.step == step) {
             self.faulty = true;
             let mut scene = self.scene.lock();
-            scene.lying |= fault.what == "sync_late";
+            scene.attack.lying |= fault.what == "sync_late";
+            // A failed sync may take back what was only written.
+            scene.attack.reverting |= fault.what == "sync_reverted";
             drop(scene);
             if let Some(planned) = super::sweep::disk_fault(fault, self.case.seed) {
                 self.disk.plan(planned);
@@ -153,7 +155,7 @@ impl<'a> Player<'a> {
             let mut attack = scene.attack.clone();
             attack.seed = draw(attack.seed, operation.number);
             attack.site = format!("{}: {:?}", attack.site, operation.kind);
-            if let Err(failure) = attack.at(disk, &scene.view, scene.lying, &mut scene.seen) {
+            if let Err(failure) = attack.at(disk, &scene.view, &mut scene.seen) {
                 scene.failure = Some(failure);
             }
         }));
@@ -217,7 +219,8 @@ impl<'a> Player<'a> {
             written: lsn,
             pending: None,
         };
-        scene.lying = false;
+        scene.attack.lying = false;
+        scene.attack.reverting = self.faulty && scene.attack.reverting;
         self.stopped = false;
         drop(scene);
         checked.map_err(|(rule, detail)| self.fail(rule, format!("{how}: {detail}")))
@@ -226,7 +229,7 @@ impl<'a> Player<'a> {
     fn perform(&mut self, step: &Step) -> Outcome {
         match &step.action {
             Action::Write { parts, durability, request } => {
-                self.write(step.id, parts, *durability, *request)
+                self.write(step.id, parts, Asked::new(*durability, *request))
             }
             Action::Sync => {
                 let synced = self.store()?.sync();
@@ -239,8 +242,11 @@ impl<'a> Player<'a> {
                 Ok(())
             }
             Action::Background => {
-                let stepped = self.store()?.step().map(drop);
-                self.note(stepped)
+                match self.store()?.step() {
+                    // Nothing is acknowledged by it, so a failed log may have nothing to do.
+                    Ok(_) => Ok(()),
+                    Err(error) => self.note(Err(error)),
+                }
             }
             Action::Reopen => self.reopen(),
             Action::Kill => {
@@ -282,79 +288,6 @@ impl<'a> Player<'a> {
         }
     }
 
-    fn write(&mut self, step: u64, parts: &[Part], letter: char, request: Option<u64>) -> Outcome {
-        let docs = self.docs.clone().ok_or_else(|| self.fail(Rule::R11, "not open"))?;
-        let durability = match letter {
-            'b' => Durability::Buffered,
-            'm' => Durability::Memory,
-            _ => Durability::Sync,
-        };
-        let repeated = request.and_then(|request| self.requests.get(&request).copied());
-        let predicted = self.model.after(step, parts);
-        if repeated.is_none()
-            && !self.stopped
-            && let Ok(next) = &predicted
-        {
-            self.scene.lock().view.pending = Some(next.hash);
-        }
-        let options = WriteOptions {
-            durability,
-            request: request.map(|request| format!("r{request}")),
-            ..WriteOptions::default()
-        };
-        let answer = docs.apply(&self.model.operations(step, parts), &options);
-        let mut scene = self.scene.lock();
-        scene.view.durable = scene.view.durable.max(docs.store().durable());
-        let view = &mut scene.view;
-        view.pending = None;
-        let problem = match (answer, predicted) {
-            (Ok(_), _) if self.stopped && repeated.is_none() => {
-                Some((Rule::R6, "acknowledged after a failure of the log".to_owned()))
-            }
-            (Ok(applied), _) if repeated.is_some() => (Some(applied.lsn) != repeated)
-                .then(|| (Rule::R6, format!("a repeated request was answered {}", applied.lsn))),
-            (Ok(applied), Ok(next)) => {
-                view.versions.insert(applied.lsn, next.hash);
-                if durability != Durability::Memory {
-                    view.written = applied.lsn;
-                }
-                if applied.durable {
-                    view.durable = applied.lsn;
-                }
-                self.models.insert(applied.lsn, next.clone());
-                if let Some(request) = request {
-                    self.requests.insert(request, applied.lsn);
-                }
-                self.model = next;
-                None
-            }
-            (Ok(applied), Err(kind)) => {
-                Some((Rule::R6, format!("answered {} instead of {kind}", applied.lsn)))
-            }
-            (Err(error), predicted) => {
-                let kind = error.kind();
-                let expected = predicted.as_ref().err() == Some(&kind);
-                match (kind, predicted) {
-                    (ErrorKind::OutcomeUnknown, Ok(next)) if self.faulty => {
-                        view.pending = Some(next.hash);
-                        self.unknown = Some((next, request));
-                        self.stopped = true;
-                        None
-                    }
-                    (ErrorKind::Poisoned, _) if self.faulty => {
-                        self.stopped = true;
-                        view.pending = self.unknown.as_ref().map(|(model, _)| model.hash);
-                        None
-                    }
-                    _ if expected || (self.faulty && error.is_retryable()) => None,
-                    _ => Some((Rule::R11, format!("refused: {error}"))),
-                }
-            }
-        };
-        drop(scene);
-        problem.map_or(Ok(()), |(rule, detail)| Err(self.fail(rule, detail)))
-    }
-
     fn reopen(&mut self) -> Outcome {
         if let Some(docs) = self.docs.take() {
             let closed = docs.store().close();
@@ -374,13 +307,16 @@ impl<'a> Player<'a> {
     }
 
     fn power_cut(&mut self, step: u64) -> Outcome {
-        if self.scene.lock().lying {
+        if self.scene.lock().attack.lying {
             return Ok(());
         }
         let seed = draw(self.case.seed, step.wrapping_mul(3));
         let keep_per_256 = u8::try_from(seed % 256).unwrap_or(128);
         let cut = self.disk.crash_with(CrashMode::Random { seed, keep_per_256 });
         self.change_disk(cut);
+        let mut scene = self.scene.lock();
+        scene.view.written = scene.view.durable;
+        drop(scene);
         self.open("power cut")
     }
 }
