@@ -2,6 +2,12 @@
 
 use std::process::ExitCode;
 
+#[cfg(feature = "sim")]
+fn main() -> ExitCode {
+    jidoka::cli::main_with_lab(jidoka::sim::lab)
+}
+
+#[cfg(not(feature = "sim"))]
 fn main() -> ExitCode {
     jidoka::cli::main()
 }

@@ -81,6 +81,8 @@ pub(super) enum Command {
     /// Look into the log, also beside a writer
     #[command(subcommand)]
     Log(LogCommand),
+    #[cfg(feature = "sim")]
+    Simulate(commands::simulate::SimulateArgs),
 }
 
 #[derive(Debug, Subcommand)]

@@ -21,6 +21,15 @@ const STDIN: &str = "standard input";
 /// # Errors
 /// `NotFound`, `Io`, and `Invalid` with file, line and column for what is no document.
 pub(super) fn read_json(vfs: &dyn Vfs, path: Option<&Path>) -> Result<Value> {
+    let text = read_bytes(vfs, path)?;
+    json::parse(&text).map_err(|error| error.at_path(path.unwrap_or(Path::new(STDIN))))
+}
+
+/// The bytes of the file `path`, or of standard input.
+///
+/// # Errors
+/// `NotFound`, `Io`, and `Invalid` for more than a document could have.
+pub(super) fn read_bytes(vfs: &dyn Vfs, path: Option<&Path>) -> Result<Vec<u8>> {
     let shown = path.unwrap_or(Path::new(STDIN));
     let read = match path {
         Some(path) => {
@@ -28,7 +37,7 @@ pub(super) fn read_json(vfs: &dyn Vfs, path: Option<&Path>) -> Result<Value> {
         }
         None => read_stdin(),
     };
-    let text = read.map_err(|error| match error.kind() {
+    read.map_err(|error| match error.kind() {
         io::ErrorKind::NotFound => {
             let what = "there is no such file; check the path";
             Error::new(ErrorKind::NotFound, what).at_path(shown)
@@ -38,8 +47,7 @@ pub(super) fn read_json(vfs: &dyn Vfs, path: Option<&Path>) -> Result<Value> {
             Error::new(ErrorKind::Invalid, what).at_path(shown)
         }
         _ => Error::io("read the document", shown, error),
-    })?;
-    json::parse(&text).map_err(|error| error.at_path(shown))
+    })
 }
 
 fn read_stdin() -> io::Result<Vec<u8>> {

@@ -13,8 +13,14 @@ mod args;
 mod commands;
 mod context;
 mod files;
+#[cfg(feature = "sim")]
+mod lab;
 mod output;
 mod run;
 mod time;
 
+#[cfg(feature = "sim")]
+pub use lab::{Lab, LabReport, LabRequest};
 pub use run::main;
+#[cfg(feature = "sim")]
+pub use run::main_with_lab;

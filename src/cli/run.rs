@@ -39,6 +39,20 @@ impl Outcome {
 /// Runs the program with the arguments it was started with.
 #[must_use]
 pub fn main() -> ExitCode {
+    program(dispatch)
+}
+
+/// [`main`], with the crash lab for `simulate`.
+#[cfg(feature = "sim")]
+#[must_use]
+pub fn main_with_lab(lab: super::lab::Lab) -> ExitCode {
+    program(|command, context| match command {
+        Command::Simulate(args) => commands::simulate::run(&args, lab, context),
+        command => dispatch(command, context),
+    })
+}
+
+fn program(dispatch: impl FnOnce(Command, &mut Context) -> Result<Outcome>) -> ExitCode {
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => return ExitCode::from(usage(&error)),
@@ -81,6 +95,11 @@ fn dispatch(command: Command, context: &mut Context) -> Result<Outcome> {
         Command::Stats => commands::stats::run(context),
         Command::Log(LogCommand::List) => commands::log_list::run(context),
         Command::Log(LogCommand::Dump(args)) => commands::log_dump::run(&args, context),
+        #[cfg(feature = "sim")]
+        Command::Simulate(_) => {
+            let what = "this program was started without the crash lab";
+            Err(Error::new(ErrorKind::Unsupported, what))
+        }
     }
 }
 

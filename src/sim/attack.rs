@@ -88,12 +88,6 @@ pub fn attack(settings: &AttackSettings) -> Result<(Counts, Vec<(Case, Failure)>
     Ok((counts, failures))
 }
 
-/// Plays one case again.
-#[must_use]
-pub fn replay(case: &Case) -> (Counts, Option<Failure>) {
-    run_case(case)
-}
-
 impl Shared {
     fn work(&self) {
         let exhaustive: u64 = (1..=self.settings.exhaustive).map(sequences).sum();

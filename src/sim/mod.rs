@@ -11,13 +11,15 @@
 //! it belongs to, so that leaving an operation out does not move the others, and the same case
 //! always gives the same trace.
 //!
-//! `sim` sees every floor, and no floor sees it.
+//! `sim` sees every floor, and no floor sees it: the program hands [`lab`] to the command line.
 
 mod attack;
 mod case;
 mod copies;
 mod generate;
 mod image;
+#[cfg(feature = "cli")]
+mod lab;
 mod model;
 mod oracle;
 mod report;
@@ -26,10 +28,12 @@ mod shrink;
 mod sweep;
 mod write;
 
-pub use attack::{AttackSettings, attack, replay};
+pub use attack::{AttackSettings, attack};
 pub use case::{Action, Case, Config, FaultSpec, Part, PartKind, Step};
 pub use generate::generate;
+#[cfg(feature = "cli")]
+pub use lab::lab;
 pub use oracle::{Failure, Rule};
 pub use report::Counts;
-pub use run::run_case;
+pub use run::{run_case, trace_case};
 pub use shrink::shrink;

@@ -25,6 +25,8 @@ pub(super) struct Scene {
     attack: Attack,
     seen: Seen,
     failure: Option<Failure>,
+    /// What happened, for a person; only when a case is replayed.
+    trace: Option<Vec<String>>,
 }
 
 /// What a step that could not go on says.
@@ -55,7 +57,22 @@ pub(super) struct Player<'a> {
 /// Plays `case`; gives what was counted, and the first rule that was broken.
 #[must_use]
 pub fn run_case(case: &Case) -> (Counts, Option<Failure>) {
-    let mut player = Player::new(case);
+    finish(Player::new(case))
+}
+
+/// Plays `case` and tells every step and every operation of the disk that was a crash point.
+#[must_use]
+pub fn trace_case(case: &Case) -> (Counts, Option<Failure>, Vec<String>) {
+    let player = Player::new(case);
+    let scene = player.scene.clone();
+    scene.lock().trace = Some(Vec::new());
+    let (counts, failure) = finish(player);
+    let trace = scene.lock().trace.take().unwrap_or_default();
+    (counts, failure, trace)
+}
+
+fn finish(mut player: Player<'_>) -> (Counts, Option<Failure>) {
+    let case = player.case;
     let played = catch_unwind(AssertUnwindSafe(|| player.play()));
     let outcome = played.unwrap_or_else(|panic| {
         let site = player.scene.lock().attack.site.clone();
@@ -77,7 +94,7 @@ impl<'a> Player<'a> {
         let (config, seed, site) = (case.config, case.seed, "open".to_owned());
         let attack = Attack { config, seed, site, lying: false, reverting: false };
         let view = View { versions: [(Lsn::ZERO, 0)].into(), ..View::default() };
-        let scene = Scene { view, attack, seen: Seen::default(), failure: None };
+        let scene = Scene { view, attack, seen: Seen::default(), failure: None, trace: None };
         Self {
             case,
             disk: MemoryVfs::new(),
@@ -113,6 +130,9 @@ impl<'a> Player<'a> {
         let mut scene = self.scene.lock();
         scene.attack.seed = draw(self.case.seed, step.wrapping_add(1));
         scene.attack.site = site.to_owned();
+        if let Some(trace) = &mut scene.trace {
+            trace.push(format!("step {step}: {site}"));
+        }
         if let Some(docs) = &self.docs {
             scene.view.durable = scene.view.durable.max(docs.store().durable());
         }
@@ -152,6 +172,11 @@ impl<'a> Player<'a> {
                 return;
             }
             let scene = &mut *scene;
+            if let Some(trace) = &mut scene.trace {
+                let Operation { number, kind, path } = operation;
+                let pending = disk.pending_units().len();
+                trace.push(format!("  {number} {kind:?} {}, {pending} pending", path.display()));
+            }
             let mut attack = scene.attack.clone();
             attack.seed = draw(attack.seed, operation.number);
             attack.site = format!("{}: {:?}", attack.site, operation.kind);

@@ -17,5 +17,7 @@ pub(super) mod patch;
 pub(super) mod put;
 pub(super) mod query;
 pub(super) mod restore;
+#[cfg(feature = "sim")]
+pub(super) mod simulate;
 pub(super) mod stats;
 pub(super) mod verify;
