@@ -2,7 +2,7 @@
 //!
 //! A [`Case`] is data: a configuration, a list of operations, faults. It comes from a seed, or
 //! from a file to replay. [`run_case`] plays it on the in-memory disk; after *every* operation of
-//! the disk it takes crash images, reopens each, and has the [`oracle`] compare what is there with
+//! the disk it takes crash images, reopens each, and has the oracle compare what is there with
 //! what was submitted and answered; recoveries are crashed again at each of *their* operations. A
 //! failure carries its rule, its place and its case, and is reduced to a smaller case of the same
 //! class by [`shrink`].

@@ -13,6 +13,8 @@ pub mod memory;
 pub mod os;
 mod replace;
 mod runtime;
+#[cfg(feature = "shuttle")]
+mod scheduled;
 pub mod sync;
 pub mod thread;
 

@@ -2,8 +2,20 @@
 #![expect(clippy::disallowed_methods, reason = "the one place that may start threads")]
 
 use std::io;
-use std::thread::{Builder, JoinHandle, Scope, ScopedJoinHandle};
+use std::thread::{Builder as OsBuilder, Scope, ScopedJoinHandle};
 use std::time::Duration;
+
+#[cfg(not(feature = "shuttle"))]
+use OsBuilder as Builder;
+#[cfg(feature = "shuttle")]
+use shuttle::thread::Builder;
+
+/// A started thread.
+#[cfg(feature = "shuttle")]
+pub type JoinHandle<T> = shuttle::thread::JoinHandle<T>;
+/// A started thread.
+#[cfg(not(feature = "shuttle"))]
+pub type JoinHandle<T> = std::thread::JoinHandle<T>;
 
 /// Starts a thread called `name`.
 ///
@@ -25,7 +37,7 @@ pub fn spawn_scoped<'scope, T: Send + 'scope>(
     name: &str,
     body: impl FnOnce() -> T + Send + 'scope,
 ) -> io::Result<ScopedJoinHandle<'scope, T>> {
-    Builder::new().name(name.to_owned()).spawn_scoped(scope, body)
+    OsBuilder::new().name(name.to_owned()).spawn_scoped(scope, body)
 }
 
 /// Waits; for the shells of programs and tests, never for the engine.

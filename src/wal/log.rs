@@ -2,7 +2,6 @@
 
 use std::path::Path;
 use std::sync::Arc;
-use std::thread::JoinHandle;
 
 use crate::base::{Error, ErrorKind, Lsn, Result, Timestamp};
 use crate::vfs::sync::Mutex;
@@ -70,7 +69,7 @@ pub struct Wal {
     shared: Arc<Shared>,
     identity: Identity,
     report: RecoveryReport,
-    keeper: Mutex<Option<JoinHandle<()>>>,
+    keeper: Mutex<Option<thread::JoinHandle<()>>>,
     keeper_started: AtomicBool,
     lock: Mutex<Option<Box<dyn Lock>>>,
     /// Held while closing, so that nobody lets go of the store while another still writes.
@@ -305,7 +304,7 @@ impl Wal {
         self.shared.lock().closed = true;
         self.shared.keeper.notify_all();
         let keeper = self.keeper.lock().take();
-        let joined = keeper.map_or(Ok(()), JoinHandle::join);
+        let joined = keeper.map_or(Ok(()), thread::JoinHandle::join);
         drop(self.lock.lock().take());
         if joined.is_err() {
             return Err(Error::new(ErrorKind::Bug, "the log's background thread panicked"));
