@@ -13,6 +13,7 @@
 //!
 //! `sim` sees every floor, and no floor sees it: the program hands [`lab`] to the command line.
 
+mod atlas;
 mod attack;
 mod case;
 mod copies;
@@ -28,6 +29,7 @@ mod shrink;
 mod sweep;
 mod write;
 
+pub use atlas::{Atlas, Consequence, SectorFault, Zone, allowed, atlas, atlas_page};
 pub use attack::{AttackSettings, attack};
 pub use case::{Action, Case, Config, FaultSpec, Part, PartKind, Step};
 pub use generate::generate;

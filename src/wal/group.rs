@@ -177,6 +177,18 @@ impl State {
         self.append(&Draft { kind, writer, time: self.position.time, payload });
     }
 
+    /// Appends the mark that claims an idle log, in a sector of its own: the claim is stamped into
+    /// the mark and not into what fills the sector before it. The caller made room for both.
+    pub(super) fn put_claiming_mark(&mut self, time: Timestamp) {
+        if self.filling.is_empty() {
+            self.put_filler();
+            if self.start_after.is_none() {
+                self.filling.first = None;
+            }
+        }
+        self.put_at(Kind::TimeMark, time);
+    }
+
     /// Appends a bookkeeping record that says when.
     pub(super) fn put_at(&mut self, kind: Kind, time: Timestamp) {
         let writer = Writer { term: self.position.term, leader: 0 };

@@ -12,8 +12,7 @@ use crate::vfs::sync::MutexGuard;
 
 use super::commit::Shared;
 use super::draft::Payload;
-use super::format::Kind;
-use super::group::{State, Wants};
+use super::group::{FILLER_BYTES_MAX, State, Wants};
 
 /// Twice this after the last commit its group is claimed, and an unsynced one is synced.
 const IDLE_CHECK: Duration = Duration::from_millis(45);
@@ -78,7 +77,7 @@ impl Shared {
             }
             Task::Claim => {
                 let payload = Payload::new(Vec::new());
-                self.make_room(state, payload.record_len())?;
+                self.make_room(state, payload.record_len() + FILLER_BYTES_MAX)?;
                 if state.leading.is_none() && state.has_unclaimed_commits() {
                     self.put_time_mark(state);
                     self.lead(state);
@@ -91,7 +90,7 @@ impl Shared {
     /// Appends a mark: the next commit will be later than now.
     pub(super) fn put_time_mark(&self, state: &mut State) {
         let time = self.next_time(state);
-        state.put_at(Kind::TimeMark, time);
+        state.put_claiming_mark(time);
     }
 
     /// The keeper's thread, until the log is closed.

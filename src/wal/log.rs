@@ -249,7 +249,8 @@ impl Wal {
         let mut time = Timestamp::ZERO;
         for _ in 0..2 {
             let mut state = self.shared.lock();
-            self.shared.make_room(&mut state, Payload::new(Vec::new()).record_len())?;
+            let mark = Payload::new(Vec::new()).record_len();
+            self.shared.make_room(&mut state, mark + FILLER_BYTES_MAX)?;
             self.shared.put_time_mark(&mut state);
             time = state.position.time;
             state.filling.wants = Wants::Sync;
