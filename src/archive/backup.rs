@@ -62,28 +62,22 @@ pub fn backup(store: &Path, dest: &Path, runtime: &Runtime) -> Result<BackupRepo
         report: BackupReport::default(),
     };
     let mut met = writer.head.0 == Lsn::ZERO;
-    loop {
-        while let Some(record) = reader.next(Limit::Claims)? {
-            writer.time = record.header.time;
-            if !record.header.kind.takes_lsn() {
-                continue;
-            }
-            if met {
-                writer.add(&record)?;
-            } else if record.header.lsn == writer.head.0 {
-                if record.header.chain != writer.head.1 {
-                    return Err(foreign(COPY_NAME).at_lsn(record.header.lsn));
-                }
-                met = true;
-            }
+    while let Some(record) = reader.next(Limit::Claims)? {
+        writer.time = record.header.time;
+        if !record.header.kind.takes_lsn() {
+            continue;
         }
-        // What was not a record a moment ago may have been written since.
-        let before = *reader.position();
-        reader.check_end()?;
-        if *reader.position() == before {
-            break;
+        if met {
+            writer.add(&record)?;
+        } else if record.header.lsn == writer.head.0 {
+            if record.header.chain != writer.head.1 {
+                return Err(foreign(COPY_NAME).at_lsn(record.header.lsn));
+            }
+            met = true;
         }
     }
+    // What a writer adds from here on is for the next backup.
+    reader.check_end()?;
     if !met {
         let what = "the copy holds commits that this store does not have; it was restored from \
                     an older state, so back it up to a new directory";

@@ -164,8 +164,8 @@ fn check_reachable(plan: &Plan, request: &RestoreRequest) -> Result<()> {
             format!("the copy reaches LSN {last}, not {lsn}; back up again or name an earlier one")
         }
         Target::Time(time) if time > covered => format!(
-            "the copy is complete up to {covered} (seconds since 1970), not to {time}; back up \
-             again or name an earlier time"
+            "the copy is complete up to {covered}, not to {time}; back up again or name an \
+             earlier time"
         ),
         _ => return Ok(()),
     };

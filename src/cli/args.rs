@@ -27,6 +27,9 @@ pub(super) struct Cli {
     pub(super) command: Command,
 }
 
+/// Keeps what every command has apart from what one has.
+const EVERYWHERE: &str = "Options of every command";
+
 /// Options before or after any command.
 #[derive(Args, Debug)]
 pub(super) struct Global {
@@ -34,25 +37,47 @@ pub(super) struct Global {
     #[arg(
         long,
         global = true,
+        help_heading = EVERYWHERE,
         env = "JIDOKA_STORE",
         default_value = "./jidoka-data",
         value_name = "DIR"
     )]
     pub(super) store: PathBuf,
     /// Print JSON, and errors as JSON too
-    #[arg(long, global = true)]
+    #[arg(long, global = true, help_heading = EVERYWHERE)]
     pub(super) json: bool,
     /// Print nothing but results and errors
-    #[arg(long, short, global = true)]
+    #[arg(long, short, global = true, help_heading = EVERYWHERE)]
     pub(super) quiet: bool,
     /// Who makes the change: a person, a service, a machine
-    #[arg(long, global = true, default_value = "", hide_default_value = true, value_name = "WHO")]
+    #[arg(
+        long,
+        global = true,
+        help_heading = EVERYWHERE,
+        default_value = "",
+        hide_default_value = true,
+        value_name = "WHO"
+    )]
     pub(super) actor: String,
     /// The session or trace that the change belongs to
-    #[arg(long, global = true, default_value = "", hide_default_value = true, value_name = "ID")]
+    #[arg(
+        long,
+        global = true,
+        help_heading = EVERYWHERE,
+        default_value = "",
+        hide_default_value = true,
+        value_name = "ID"
+    )]
     pub(super) session: String,
     /// Why the change is made
-    #[arg(long, global = true, default_value = "", hide_default_value = true, value_name = "TEXT")]
+    #[arg(
+        long,
+        global = true,
+        help_heading = EVERYWHERE,
+        default_value = "",
+        hide_default_value = true,
+        value_name = "TEXT"
+    )]
     pub(super) reason: String,
 }
 

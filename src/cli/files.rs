@@ -42,6 +42,10 @@ pub(super) fn read_bytes(vfs: &dyn Vfs, path: Option<&Path>) -> Result<Vec<u8>> 
             let what = "there is no such file; check the path";
             Error::new(ErrorKind::NotFound, what).at_path(shown)
         }
+        io::ErrorKind::IsADirectory => {
+            let what = "this is a directory; name a file";
+            Error::new(ErrorKind::Invalid, what).at_path(shown)
+        }
         io::ErrorKind::FileTooLarge => {
             let what = "the input is larger than 1 GiB, and no document can be; split it";
             Error::new(ErrorKind::Invalid, what).at_path(shown)
@@ -79,19 +83,35 @@ impl<'a> NewFile<'a> {
     /// # Errors
     /// `Invalid` when the name is taken and `replace` is not set; `Full`, `ReadOnly`, `Io`.
     pub(super) fn create(vfs: &'a dyn Vfs, name: &Path, replace: bool) -> Result<Self> {
-        let taken = vfs.open(name, OpenMode::Read).is_ok() || vfs.list(name).is_ok();
-        if taken && !replace {
-            let what = "the file exists and would be replaced; give --yes to do that";
-            return Err(Error::new(ErrorKind::Invalid, what).at_path(name));
+        match name.symlink_metadata() {
+            // To replace a device would break it for everyone.
+            Ok(metadata) if !metadata.is_file() => {
+                let what = "this is not a regular file; name another, or none for standard output";
+                return Err(Error::new(ErrorKind::Invalid, what).at_path(name));
+            }
+            Ok(_) if !replace => {
+                let what = "the file exists and would be replaced; give --yes to do that";
+                return Err(Error::new(ErrorKind::Invalid, what).at_path(name));
+            }
+            _ => {}
         }
-        let mut beside = name.as_os_str().to_owned();
-        beside.push(".tmp");
-        let beside = PathBuf::from(beside);
-        let made = match vfs.remove(&beside) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
-            _ => vfs.open(&beside, OpenMode::CreateNew),
+        // A name that is taken may be someone's file, or of another export that runs now.
+        let mut tries = 0_u32;
+        let (beside, file) = loop {
+            tries += 1;
+            let mut beside = name.as_os_str().to_owned();
+            beside.push(format!(".{tries}.tmp"));
+            let beside = PathBuf::from(beside);
+            match vfs.open(&beside, OpenMode::CreateNew) {
+                Ok(file) => break (beside, file),
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists && tries < 100 => {}
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                    let what = "there is no such directory to write to; check the path";
+                    return Err(Error::new(ErrorKind::NotFound, what).at_path(name));
+                }
+                Err(error) => return Err(Error::io("create the file", &beside, error)),
+            }
         };
-        let file = made.map_err(|error| Error::io("create the file", &beside, error))?;
         Ok(Self { vfs, file, beside, name: name.to_owned(), buffer: Vec::new(), offset: 0 })
     }
 
@@ -121,5 +141,24 @@ impl<'a> NewFile<'a> {
             self.vfs.sync_dir(parent)
         });
         named.map_err(|error| Error::io("finish the file", &self.name, error))
+    }
+}
+
+/// Refuses to write to a place in a directory that is not for it, however the two are spelled.
+///
+/// # Errors
+/// `Invalid` when `place`, which may be missing, is `dir` or in it.
+pub(super) fn refuse_inside(place: &Path, dir: &Path, what: &'static str) -> Result<()> {
+    let Ok(dir) = dir.canonicalize() else { return Ok(()) };
+    let above = place.ancestors().map(|above| match above.as_os_str().is_empty() {
+        true => Path::new("."),
+        false => above,
+    });
+    // The parts that are missing cannot lead out again.
+    match above.filter_map(|above| above.canonicalize().ok()).next() {
+        Some(above) if above.starts_with(&dir) => {
+            Err(Error::new(ErrorKind::Invalid, what).at_path(place))
+        }
+        _ => Ok(()),
     }
 }

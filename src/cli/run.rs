@@ -135,7 +135,7 @@ fn usage(error: &clap::Error) -> u8 {
             0
         }
         _ => {
-            let what = text.trim().trim_start_matches("error: ").to_owned();
+            let what = one_sentence(&text);
             let json = std::env::args_os().any(|argument| argument == "--json");
             output::report(&Error::new(ErrorKind::Invalid, what), json);
             exit_code(ErrorKind::Invalid)
@@ -143,9 +143,37 @@ fn usage(error: &clap::Error) -> u8 {
     }
 }
 
+/// What is wrong with the arguments, without the paragraphs around it.
+fn one_sentence(text: &str) -> String {
+    let mut sentence = String::new();
+    let lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
+    for line in lines.take_while(|line| !line.starts_with("Usage:")) {
+        if line.starts_with("For more information") {
+            break;
+        }
+        match sentence.chars().last() {
+            None => {}
+            Some(':') => sentence.push(' '),
+            Some(_) => sentence.push_str("; "),
+        }
+        sentence.push_str(line.trim_start_matches("error: "));
+    }
+    sentence + "; --help explains the arguments"
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn wrong_arguments_are_told_in_one_sentence() {
+        for arguments in [&["jidoka"][..], &["jidoka", "get"], &["jidoka", "put", "--bogus"]] {
+            let error = Cli::try_parse_from(arguments).unwrap_err();
+            let told = one_sentence(&error.render().to_string());
+            assert!(!told.contains('\n') && !told.contains("Usage"), "{told}");
+            assert!(told.ends_with("--help explains the arguments"), "{told}");
+        }
+    }
 
     #[test]
     fn every_kind_of_error_has_the_exit_code_of_the_contract() {

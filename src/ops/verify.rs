@@ -15,7 +15,7 @@ use crate::store::{DIRECTORY, Keyspace, Namespace, parse_directory_entry};
 use crate::vfs::Runtime;
 use crate::wal::format::Kind;
 use crate::wal::scan::Record;
-use crate::wal::{Damage, LOCK_NAME, survey_log};
+use crate::wal::{Damage, LOCK_NAME, held, survey_log};
 
 /// What a verification found.
 #[non_exhaustive]
@@ -92,10 +92,7 @@ fn lock(dir: &Path, runtime: &Runtime) -> Result<Option<Box<dyn crate::vfs::Lock
     let path = dir.join(LOCK_NAME);
     match runtime.vfs.lock(&path) {
         Ok(lock) => Ok(Some(lock)),
-        Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-            let what = "a writer holds the store; stop it, or wait until it closes";
-            Err(Error::new(ErrorKind::Locked, what).at_path(path))
-        }
+        Err(error) if error.kind() == io::ErrorKind::WouldBlock => Err(held(dir, runtime)),
         Err(_) => Ok(None),
     }
 }

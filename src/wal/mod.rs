@@ -39,6 +39,7 @@ mod walk;
 pub use commit::{Appended, Appending, Durability};
 pub use draft::{Draft, Payload, Spot, Writer};
 pub use log::{CopiedRecord, LogStats, Wal};
+pub(crate) use open::held;
 pub use open::{LOCK_NAME, OpenSettings, RecoveryReport};
 pub use reader::LogReader;
 pub use survey::{Damage, Survey, survey_log};

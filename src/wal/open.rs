@@ -247,19 +247,23 @@ fn sync_way(dir: &Path, runtime: &Runtime) -> Result<()> {
 
 fn take_lock(dir: &Path, runtime: &Runtime) -> Result<Box<dyn Lock>> {
     let path = dir.join(LOCK_NAME);
-    runtime.vfs.lock(&path).map_err(|error| {
-        if error.kind() != io::ErrorKind::WouldBlock {
-            return Error::io("lock the store", &path, error);
-        }
-        let holder = runtime.vfs.open(&path, OpenMode::Read).and_then(|file| file.read_whole(64));
-        let holder = holder.map(|bytes| String::from_utf8_lossy(&bytes).trim().to_owned());
-        let who = match holder {
-            Ok(pid) if !pid.is_empty() => format!("process {pid}"),
-            _ => "another process".to_owned(),
-        };
-        let what = format!("{who} holds the store; stop it, or wait until it closes");
-        Error::new(ErrorKind::Locked, what).at_path(path.clone())
+    runtime.vfs.lock(&path).map_err(|error| match error.kind() {
+        io::ErrorKind::WouldBlock => held(dir, runtime),
+        _ => Error::io("lock the store", &path, error),
     })
+}
+
+/// Says who holds the store.
+pub(crate) fn held(dir: &Path, runtime: &Runtime) -> Error {
+    let path = dir.join(LOCK_NAME);
+    let holder = runtime.vfs.open(&path, OpenMode::Read).and_then(|file| file.read_whole(64));
+    let holder = holder.map(|bytes| String::from_utf8_lossy(&bytes).trim().to_owned());
+    let who = match holder {
+        Ok(pid) if !pid.is_empty() => format!("process {pid}"),
+        _ => "another process".to_owned(),
+    };
+    let what = format!("{who} holds the store; stop it, or wait until it closes");
+    Error::new(ErrorKind::Locked, what).at_path(path)
 }
 
 /// Reads the identity file; `None` when there is none.
@@ -290,6 +294,21 @@ pub(super) fn look_for_identity(dir: &Path, runtime: &Runtime) -> Result<Option<
             Err(Error::new(ErrorKind::Corrupt, what).at_path(shown).at_offset(0))
         }
     }
+}
+
+/// The identity of a store that must be there.
+///
+/// # Errors
+/// As [`look_for_identity`]; without one `Corrupt` if the log holds records, else `NotFound`.
+pub(super) fn existing_identity(dir: &Path, runtime: &Runtime) -> Result<Identity> {
+    if let Some(identity) = look_for_identity(dir, runtime)? {
+        return Ok(identity);
+    }
+    if look_for_files(dir, runtime)? == FilesSeen::Records {
+        let what = "the identity file is missing; restore it or the store from a copy";
+        return Err(Error::new(ErrorKind::Corrupt, what).at_path(identity::FILE_NAME));
+    }
+    Err(Error::new(ErrorKind::NotFound, "there is no store here").at_path(dir))
 }
 
 /// What an identity-less directory holds; segments count as records if any byte after a header

@@ -17,10 +17,10 @@ use crate::vfs::{File, FileExt, OpenMode, Runtime};
 use super::format::{Kind, RECORDS_START, RecordFault, RecordHeader, Salt};
 use super::header::{HeaderFault, SegmentHeader};
 use super::identity::Identity;
-use super::open::look_for_identity;
+use super::open::existing_identity;
 use super::scan::{Found, Neighbours, Position, Record, find_claim, read_record};
 use super::segment::{DIR_NAME, SegmentDir, shown_path};
-use super::walk::segments_present;
+use super::walk::{TAIL_SHORT, segments_present};
 
 /// Bytes read ahead at once; a longer record makes its own window.
 const WINDOW: usize = 256 << 10;
@@ -84,10 +84,7 @@ impl LogReader {
     /// # Errors
     /// `NotFound` when there is no store, `Corrupt`, `Unsupported`, `Io`.
     pub fn open(dir: &Path, runtime: &Runtime) -> Result<Self> {
-        let identity = look_for_identity(dir, runtime)?.ok_or_else(|| {
-            let what = "there is no store here";
-            Error::new(ErrorKind::NotFound, what).at_path(dir)
-        })?;
+        let identity = existing_identity(dir, runtime)?;
         let segments = SegmentDir {
             runtime: runtime.clone(),
             path: dir.join(DIR_NAME),
@@ -259,28 +256,31 @@ impl LogReader {
 
     /// Decides, where [`LogReader::next`] found no more, whether this is the end or damage.
     ///
+    /// A record that the writer has put there since is taken and ends the check: this place is
+    /// no damage, and looking for the end of a log that grows faster than it is read never ends.
+    ///
     /// # Errors
-    /// `Corrupt` with the place, when a later record claims that this place was durable.
+    /// `Corrupt` with the place, when a later record claims that this place was durable, or the
+    /// log's last file is not whole.
     ///
     /// # Cost
-    /// Reads the rest of the segment, and every later one.
+    /// Reads the rest of the segment, and every later one, once.
     pub fn check_end(&mut self) -> Result<()> {
-        loop {
-            let Some((at, path)) = self.claimed_beyond()? else { return Ok(()) };
-            // The writer may have written this place since it was looked at.
-            if !self.read_one()? {
-                let what = format!(
-                    "this is not a valid record, but a later one (offset {at} of {}) proves that \
-                     it was durable; restore a copy",
-                    path.display()
-                );
-                let number = self.segment.as_ref().map_or(SegmentNumber(1), |s| s.number);
-                return Err(corrupt(what)
-                    .at_path(shown_path(number))
-                    .at_offset(self.offset)
-                    .at_lsn(self.position.lsn.next()));
-            }
+        let Some((at, path)) = self.claimed_beyond()? else { return self.check_tail() };
+        // The writer may have written this place since it was looked at.
+        if self.read_one()? {
+            return Ok(());
         }
+        let what = format!(
+            "this is not a valid record, but a later one (offset {at} of {}) proves that it was \
+             durable; restore a copy",
+            path.display()
+        );
+        let number = self.segment.as_ref().map_or(SegmentNumber(1), |s| s.number);
+        Err(corrupt(what)
+            .at_path(shown_path(number))
+            .at_offset(self.offset)
+            .at_lsn(self.position.lsn.next()))
     }
 
     fn claimed_beyond(&self) -> Result<Option<(u64, PathBuf)>> {
@@ -309,6 +309,24 @@ impl LogReader {
             }
         }
         Ok(None)
+    }
+
+    /// Refuses a log without its first segment, and a last segment that was cut.
+    fn check_tail(&self) -> Result<()> {
+        let Some(segment) = &self.segment else {
+            let path = shown_path(SegmentNumber(1));
+            return Err(corrupt("the first segment is missing; restore a copy").at_path(path));
+        };
+        let fail = |error| Error::io("look at the log", &shown_path(segment.number), error);
+        let last = self.dir.segment_bytes - 1;
+        // A segment that has its end by now may have given the rest back.
+        if segment.file.read_up_to(&mut [0], last).map_err(fail)? == 1
+            || self.claimed_beyond()?.is_some()
+        {
+            return Ok(());
+        }
+        let what = format!("{TAIL_SHORT}; restore a copy");
+        Err(corrupt(what).at_path(shown_path(segment.number)).at_offset(self.offset))
     }
 
     /// Whether the last record read ends a cleanly closed log.

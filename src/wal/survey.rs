@@ -7,16 +7,15 @@ use std::path::{Path, PathBuf};
 
 use crate::base::codec::{to_u64, to_usize};
 use crate::base::limits::PAGE;
-use crate::base::{Error, ErrorKind, Lsn, Result, SegmentNumber, Seq};
+use crate::base::{Error, Lsn, Result, SegmentNumber, Seq};
 use crate::vfs::{FileExt, OpenMode, Runtime};
 
 use super::format::{RECORDS_START, RecordFault, Salt};
 use super::header::{HeaderFault, SegmentHeader};
-use super::identity::FILE_NAME;
-use super::open::look_for_identity;
+use super::open::existing_identity;
 use super::scan::{Found, Neighbours, Position, Record, find_claim, find_record, read_record};
 use super::segment::{DIR_NAME, SegmentDir, shown_path};
-use super::walk::{Replay, segments_present};
+use super::walk::{Replay, TAIL_SHORT, segments_present};
 
 /// A place that is not what was written.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -74,14 +73,7 @@ struct Surveyor<'a, 'b> {
 /// `NotFound` when there is no store, `Corrupt` when the identity file is damaged,
 /// `Unsupported`, `Io`.
 pub fn survey_log(dir: &Path, runtime: &Runtime, visit: &mut Replay<'_>) -> Result<Survey> {
-    let identity = look_for_identity(dir, runtime)?.ok_or_else(|| {
-        let begun = runtime.vfs.list(&dir.join(DIR_NAME)).is_ok_and(|names| !names.is_empty());
-        if begun {
-            let what = "the identity file is missing; restore it or the store from a copy";
-            return Error::new(ErrorKind::Corrupt, what).at_path(FILE_NAME);
-        }
-        Error::new(ErrorKind::NotFound, "there is no store here").at_path(dir)
-    })?;
+    let identity = existing_identity(dir, runtime)?;
     let segments = SegmentDir {
         runtime: runtime.clone(),
         path: dir.join(DIR_NAME),
@@ -193,6 +185,11 @@ impl Surveyor<'_, '_> {
                 Found::NeedBytes(_) => "the segment is cut short",
             };
             if !self.is_claimed(segment, offset, later) {
+                let len = to_u64(segment.bytes.len());
+                if len < self.dir.segment_bytes {
+                    self.damaged(segment.number, len, TAIL_SHORT);
+                    return Ok(None);
+                }
                 let end = window.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1);
                 self.survey.torn_bytes += to_u64(end);
                 return Ok(None);

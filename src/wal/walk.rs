@@ -18,6 +18,9 @@ use super::recovery::{ChainSeen, LastSeen, RestSeen};
 use super::scan::{Found, Neighbours, Position, Record, find_claim, read_record};
 use super::segment::{Segment, SegmentDir, parse_file_name, shown_path};
 
+/// A segment is made whole before it is named, and given back only after its end is.
+pub(super) const TAIL_SHORT: &str = "the log ends in a segment that is shorter than it was made";
+
 /// Sees every record of the log in order.
 pub type Replay<'a> = dyn FnMut(&Record<'_>) -> Result<()> + 'a;
 
@@ -270,9 +273,7 @@ fn look_beyond(dir: &SegmentDir, present: &[SegmentNumber], walked: &mut Walked)
     let (end, salt, number) = (tail.end, tail.segment.salt, tail.segment.number);
     let len = to_u64(tail.bytes.len());
     if len < dir.segment_bytes {
-        // A segment is made whole before it is named, and given back only after its end is.
-        let what = "the log's last segment is shorter than it was made";
-        walked.damaged(ChainSeen::TailShort, what, shown_path(number), len);
+        walked.damaged(ChainSeen::TailShort, TAIL_SHORT, shown_path(number), len);
         return Ok(());
     }
     let rest = tail.bytes.get(to_usize(end)..).unwrap_or_default();

@@ -18,6 +18,7 @@ mod history;
 mod import;
 mod iteration;
 mod kill;
+mod misuse;
 mod model;
 mod program;
 mod rot;

@@ -8,6 +8,7 @@ use serde_json::json;
 use crate::archive;
 use crate::base::Result;
 use crate::cli::context::Context;
+use crate::cli::files::refuse_inside;
 use crate::cli::run::Outcome;
 use crate::doc::Line;
 
@@ -23,7 +24,9 @@ pub(in crate::cli) struct BackupArgs {
 }
 
 pub(in crate::cli) fn run(args: &BackupArgs, context: &mut Context) -> Result<Outcome> {
-    let report = archive::backup(context.existing_store()?, &args.dest, &context.runtime)?;
+    let store = context.existing_store()?;
+    refuse_inside(&args.dest, store, "the copy would be inside the store; name a place outside")?;
+    let report = archive::backup(store, &args.dest, &context.runtime)?;
     let line = Line::new()
         .number("to_lsn", report.to_lsn.0)
         .number("files_copied", report.files_copied)

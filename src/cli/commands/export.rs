@@ -6,7 +6,7 @@ use clap::{Args, ValueEnum};
 
 use crate::base::Result;
 use crate::cli::context::Context;
-use crate::cli::files::NewFile;
+use crate::cli::files::{NewFile, refuse_inside};
 use crate::cli::run::Outcome;
 use crate::doc::Line;
 use crate::ops::{self, Format};
@@ -54,6 +54,7 @@ pub(in crate::cli) fn run(args: &ExportArgs, context: &mut Context) -> Result<Ou
             ops::export(documents, &args.collections, format, &mut |bytes| out.bytes(bytes))?;
             return Ok(());
         };
+        refuse_inside(path, &context.store, "the file would be inside the store; name another")?;
         let vfs = context.runtime.vfs.clone();
         let mut file = NewFile::create(vfs.as_ref(), path, args.yes)?;
         let sink = &mut |bytes: &[u8]| file.write(bytes);

@@ -8,6 +8,7 @@ use crate::base::Result;
 use crate::cli::context::Context;
 use crate::cli::files::read_json;
 use crate::cli::run::Outcome;
+use crate::doc::id::{check_collection, check_id};
 use crate::doc::{Condition, Operation};
 
 use super::lines;
@@ -41,6 +42,9 @@ pub(in crate::cli) struct PutArgs {
 pub(in crate::cli) fn run(args: PutArgs, context: &mut Context) -> Result<Outcome> {
     let doc = read_json(context.runtime.vfs.as_ref(), args.file.as_deref())?;
     let PutArgs { collection, id, if_rev, if_absent, .. } = args;
+    // Nothing is created for names that cannot be.
+    check_collection(&collection)?;
+    id.as_deref().map_or(Ok(()), check_id)?;
     let condition = if if_absent { Condition::Absent } else { lines::condition(if_rev) };
     let operation = Operation::Put { collection, id, doc, condition };
     context.with_store_or_new(|context, documents| lines::write(context, documents, operation))?;

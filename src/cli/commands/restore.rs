@@ -8,6 +8,7 @@ use serde_json::json;
 use crate::archive::{self, RestoreRequest, Target};
 use crate::base::{Lsn, Result, Timestamp};
 use crate::cli::context::Context;
+use crate::cli::files::refuse_inside;
 use crate::cli::run::Outcome;
 use crate::cli::time;
 use crate::doc::Line;
@@ -55,10 +56,11 @@ struct TargetArgs {
 pub(in crate::cli) fn run(args: RestoreArgs, context: &mut Context) -> Result<Outcome> {
     let target = match (args.target.to_lsn, args.target.to_time) {
         (Some(lsn), _) => Target::Lsn(Lsn(lsn)),
-        (None, Some(text)) => Target::Time(time::parse(&text)?),
+        (None, Some(text)) => Target::Time(time::parse(&text, args.exclusive)?),
         (None, None) => Target::Latest,
     };
     let RestoreArgs { from, output: to, exclusive, dry_run, .. } = args;
+    refuse_inside(&to, &from, "the new store would be inside the copy; name a place outside")?;
     let request = RestoreRequest { from, to, target, exclusive, dry_run };
     let report = archive::restore(&request, &context.runtime)?;
     let line = Line::new().object("reached", place(report.reached.lsn, report.reached.at));

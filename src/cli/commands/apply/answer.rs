@@ -1,7 +1,7 @@
 //! The answers: one line each, flushed at once.
 
 use crate::base::{Error, ErrorKind, Result};
-use crate::cli::output::{Output, error_object};
+use crate::cli::output::{Output, error_object, is_closed_pipe};
 use crate::cli::run;
 use crate::doc::{self, Line};
 
@@ -83,6 +83,13 @@ impl<'a> Answers<'a> {
 
     /// What the whole run came to.
     pub(super) fn finish(self) -> Result<run::Outcome> {
-        self.broken.map_or(Ok(self.worst), Err)
+        let Some(error) = self.broken else { return Ok(self.worst) };
+        if !is_closed_pipe(&error) {
+            return Err(error);
+        }
+        // Unlike a reader of results, a writer that is no longer heard is not done.
+        let what = "nobody reads the answers any more, so no later line was done; run the \
+                    operations without an answer again";
+        Err(Error::new(ErrorKind::Io, what))
     }
 }

@@ -68,6 +68,10 @@ fn refuse_unless_empty(vfs: &dyn Vfs, dir: &Path) -> Result<()> {
             let what = "the directory is not empty; name another for the demo";
             Err(Error::new(ErrorKind::Invalid, what).at_path(dir))
         }
+        Err(error) if error.kind() == std::io::ErrorKind::NotADirectory => {
+            let what = "this is not a directory; name another for the demo";
+            Err(Error::new(ErrorKind::Invalid, what).at_path(dir))
+        }
         Err(error) => Err(Error::io("look into the directory", dir, error)),
     }
 }
