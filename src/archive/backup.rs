@@ -4,6 +4,8 @@ use std::io;
 use std::path::Path;
 
 use crate::base::codec::to_u64;
+use crate::base::mark::{Mark, hit};
+use crate::base::plant::{Plant, is_planted};
 use crate::base::{Error, ErrorKind, Lsn, Result, Timestamp};
 use crate::vfs::{Lock, Runtime, replace_file};
 use crate::wal::format::Kind;
@@ -62,8 +64,10 @@ pub fn backup(store: &Path, dest: &Path, runtime: &Runtime) -> Result<BackupRepo
         report: BackupReport::default(),
     };
     let mut met = writer.head.0 == Lsn::ZERO;
+    let beyond = is_planted(Plant::BackupBeyondClaims);
+    let limit = if beyond { Limit::Everything } else { Limit::Claims };
     loop {
-        while let Some(record) = reader.next(Limit::Claims)? {
+        while let Some(record) = reader.next(limit)? {
             writer.time = record.header.time;
             if !record.header.kind.takes_lsn() {
                 continue;
@@ -165,7 +169,10 @@ impl RangeWriter<'_> {
     }
 
     fn write_range(&mut self) -> Result<()> {
-        let Some((first, chain_before)) = self.pending_from.take() else { return Ok(()) };
+        let Some((first, chain_before)) = self.pending_from.take() else {
+            hit(Mark::NothingToCopy);
+            return Ok(());
+        };
         let header = RangeHeader {
             store_id: self.store_id,
             first,

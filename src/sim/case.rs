@@ -57,6 +57,10 @@ pub enum Action {
         /// Which: this part of 1000 of the commits in the copy.
         permille: u64,
     },
+    /// Opens the store a second time, which must be refused.
+    OpenBeside,
+    /// Compares the snapshot that is held with what was when it was taken, and takes the next.
+    Snapshot,
     /// Moves the clock by so many microseconds, ahead or back.
     Clock {
         /// How far.
@@ -120,6 +124,13 @@ pub struct FaultSpec {
 }
 
 impl FaultSpec {
+    /// Whether a caller may notice the fault at all: a call that is interrupted or short is only
+    /// made again.
+    #[must_use]
+    pub fn can_be_noticed(&self) -> bool {
+        !matches!(self.what.as_str(), "write_interrupted" | "write_short")
+    }
+
     /// The names of the faults.
     pub const KINDS: [&'static str; 14] = [
         "write_error",

@@ -55,6 +55,8 @@ enum Kind {
     PowerCut,
     Backup,
     Restore,
+    OpenBeside,
+    Snapshot,
     Clock,
 }
 
@@ -82,6 +84,8 @@ pub fn generate(seed: u64, length: u64) -> Case {
         (2, Kind::PowerCut),
         (3, Kind::Backup),
         (2, Kind::Restore),
+        (1, Kind::OpenBeside),
+        (3, Kind::Snapshot),
         (2, Kind::Clock),
     ];
     weights.extend(others.into_iter().filter(|_| !dice.one_in(3)));
@@ -132,6 +136,8 @@ fn action(kind: Kind, style: &Style, dice: &mut Dice) -> Action {
         Kind::PowerCut => Action::PowerCut,
         Kind::Backup => Action::Backup,
         Kind::Restore => Action::Restore { permille: dice.below(1100) },
+        Kind::OpenBeside => Action::OpenBeside,
+        Kind::Snapshot => Action::Snapshot,
         Kind::Clock => {
             let magnitude = 1 + dice.below(33);
             let far = i64::try_from(dice.below(1 << magnitude)).unwrap_or(0);

@@ -26,10 +26,10 @@ mod shrink;
 mod sweep;
 mod write;
 
-pub use attack::{AttackSettings, attack, replay};
+pub use attack::{AttackSettings, attack, attack_seed, replay};
 pub use case::{Action, Case, Config, FaultSpec, Part, PartKind, Step};
 pub use generate::generate;
 pub use oracle::{Failure, Rule};
-pub use report::Counts;
+pub use report::{Counts, marks_missing};
 pub use run::run_case;
 pub use shrink::shrink;

@@ -6,14 +6,14 @@ use std::sync::Arc;
 
 use crate::base::{Error, ErrorKind, Lsn, Timestamp};
 use crate::doc::Documents;
-use crate::store::Store;
+use crate::store::{Snapshot, Store};
 use crate::vfs::memory::{CrashMode, MemoryVfs, Operation, SimClock, draw, runtime};
 use crate::vfs::sync::Mutex;
 use crate::vfs::{Clock, Runtime};
 
 use super::case::{Action, Case, Step};
 use super::image::{Attack, STORE, Seen, panic_text};
-use super::model::{Model, observe};
+use super::model::{Model, content, observe};
 use super::oracle::{Failure, Rule, View};
 use super::report::Counts;
 use super::write::Asked;
@@ -47,6 +47,8 @@ pub(super) struct Player<'a> {
     pub(super) stopped: bool,
     /// Faults may happen from now on, so errors are legal.
     pub(super) faulty: bool,
+    /// A snapshot, and what it must show.
+    held: Option<(Snapshot, u64)>,
     /// The last commit in the copy.
     pub(super) copied: Lsn,
     life: u64,
@@ -67,7 +69,7 @@ pub fn run_case(case: &Case) -> (Counts, Option<Failure>) {
     let mut counts = std::mem::take(&mut scene.seen.counts);
     counts.runs = 1;
     for fault in &case.faults {
-        *counts.faults.entry(fault.what.clone()).or_default() += u64::from(player.faulty);
+        *counts.faults.entry(fault.what.clone()).or_default() += 1;
     }
     (counts, scene.failure.take().or(outcome.err()))
 }
@@ -90,6 +92,7 @@ impl<'a> Player<'a> {
             unknown: None,
             stopped: false,
             faulty: false,
+            held: None,
             copied: Lsn::ZERO,
             life: 0,
         }
@@ -125,7 +128,7 @@ impl<'a> Player<'a> {
 
     fn plan_faults(&mut self, step: u64) {
         for fault in self.case.faults.iter().filter(|fault| fault.step == step) {
-            self.faulty = true;
+            self.faulty |= fault.can_be_noticed();
             let mut scene = self.scene.lock();
             scene.attack.lying |= fault.what == "sync_late";
             // A failed sync may take back what was only written.
@@ -257,6 +260,8 @@ impl<'a> Player<'a> {
             Action::PowerCut => self.power_cut(step.id),
             Action::Backup => self.backup(),
             Action::Restore { permille } => self.restore(step.id, *permille),
+            Action::OpenBeside => self.open_beside(),
+            Action::Snapshot => self.hold_snapshot(),
             Action::Clock { micros } => {
                 let now = self.clock.now().0;
                 if *micros > 0 && micros.unsigned_abs() % 2 == 0 {
@@ -288,7 +293,35 @@ impl<'a> Player<'a> {
         }
     }
 
+    /// Opens the store that is open already: that must be refused.
+    fn open_beside(&mut self) -> Outcome {
+        let builder = Store::builder(STORE).segment_bytes(self.case.config.segment_bytes);
+        match builder.runtime(self.runtime()).open() {
+            Err(error) if error.kind() == ErrorKind::Locked || self.faulty => Ok(()),
+            Err(error) => Err(self.fail(Rule::R11, format!("instead of a lock: {error}"))),
+            Ok(_) => Err(self.fail(Rule::R11, "the store was opened twice")),
+        }
+    }
+
+    /// Compares the snapshot that is held, and takes the next.
+    fn hold_snapshot(&mut self) -> Outcome {
+        self.compare_snapshot()?;
+        self.held = Some((self.store()?.snapshot(), self.model.hash));
+        Ok(())
+    }
+
+    fn compare_snapshot(&mut self) -> Outcome {
+        let Some((snapshot, was)) = self.held.take() else { return Ok(()) };
+        let shown = content(&snapshot).map_err(|error| self.fail(Rule::R11, error.to_string()))?;
+        if shown == was {
+            return Ok(());
+        }
+        let detail = format!("the snapshot of {} shows something else now", snapshot.lsn());
+        Err(self.fail(Rule::R3, detail))
+    }
+
     fn reopen(&mut self) -> Outcome {
+        self.compare_snapshot()?;
         if let Some(docs) = self.docs.take() {
             let closed = docs.store().close();
             drop(docs);
@@ -302,6 +335,7 @@ impl<'a> Player<'a> {
         self.disk.clear_observer();
         self.disk.halt();
         self.docs = None;
+        self.held = None;
         self.disk = disk;
         self.faulty = false;
     }
@@ -331,6 +365,8 @@ const fn name(action: &Action) -> &'static str {
         Action::PowerCut => "power cut",
         Action::Backup => "backup",
         Action::Restore { .. } => "restore",
+        Action::OpenBeside => "open beside",
+        Action::Snapshot => "snapshot",
         Action::Clock { .. } => "clock",
     }
 }
