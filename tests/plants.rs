@@ -14,14 +14,19 @@ fn every_planted_bug_is_found() {
     let only = std::env::var("PLANT").ok();
     let mut missed = Vec::new();
     for plant in Plant::ALL {
-        if only.as_ref().is_some_and(|only| only != plant.name()) {
+        if std::env::var("FROM").is_ok_and(|from| *plant < from.parse().unwrap()) {
+            continue;
+        }
+        if only.as_ref().is_some_and(|only| !only.split(',').any(|o| o == plant.name())) {
             continue;
         }
         choose(Some(*plant));
         let t = Instant::now();
         let mut found = None;
-        for seed in 1..=400 {
-            if t.elapsed().as_secs() > 20 {
+        let first: u64 = std::env::var("FIRST").map_or(1, |s| s.parse().unwrap());
+        let step: usize = std::env::var("STEP").map_or(1, |s| s.parse().unwrap());
+        for seed in (first..=1000).step_by(step) {
+            if t.elapsed().as_secs() > 12 {
                 println!("gave up at seed {seed}");
                 break;
             }
@@ -54,7 +59,7 @@ fn clean() {
         return;
     }
     let t = Instant::now();
-    for seed in 1..=1000 {
+    for seed in 1..=std::env::var("CLEAN").unwrap().parse().unwrap() {
         let s = Instant::now();
         if let (_, Some((_, f))) = attack_seed(seed) {
             println!("FALSE ALARM {seed} {f:?}");

@@ -150,6 +150,19 @@ pub fn hit(mark: Mark) {
     mark.counter().fetch_add(1, std::sync::atomic::Ordering::Relaxed);
 }
 
+/// Counts that recovery decided by the row with this label; nothing without the feature `sim`.
+#[cfg(not(feature = "sim"))]
+#[inline]
+pub const fn hit_case(_label: &str) {}
+
+/// Counts that recovery decided by the row with this label; nothing without the feature `sim`.
+#[cfg(feature = "sim")]
+pub fn hit_case(label: &str) {
+    if let Some(mark) = Mark::of_case(label) {
+        hit(mark);
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

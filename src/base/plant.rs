@@ -44,13 +44,13 @@ macro_rules! plants {
 plants! {
     // The commit path.
 
-    /// `wal::commit`: the log is never synced. R1.
+    /// `wal::segment`: the log is never synced. R1.
     LogNotSynced = "log-not-synced",
     /// `wal::commit`: a synced commit is answered when it was only written. R1.
     AnsweredBeforeSync = "answered-before-sync",
-    /// `wal::commit`: a failed sync is tried again, and the second answer believed (L3). R1.
+    /// `wal::segment`: a failed sync is tried again, and the second answer believed (L3). R1.
     FailedSyncRetried = "failed-sync-retried",
-    /// `wal::commit`: a failed sync is taken for a success. R1.
+    /// `wal::segment`: a failed sync is taken for a success. R1.
     FailedSyncIgnored = "failed-sync-ignored",
     /// `wal::commit`: after a failure the next commits go on (C3). R6.
     FailureForgotten = "failure-forgotten",

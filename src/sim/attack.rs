@@ -10,7 +10,7 @@ use crate::vfs::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use crate::vfs::{Runtime, thread};
 
 use super::case::{Case, FaultSpec};
-use super::generate::generate;
+use super::generate::{generate, long_walk};
 use super::oracle::{Failure, Rule};
 use super::report::Counts;
 use super::run::run_case;
@@ -36,6 +36,8 @@ pub struct AttackSettings {
 const LENGTH: u64 = 40;
 /// One seed in so many is a sweep over failing operations, and two others over damaged bytes.
 const SWEEP_EVERY: u64 = 16;
+/// Steps of a case without crash images, of which there is one in four.
+const WALK: u64 = 300;
 /// Every so many bytes one is damaged in a sweep; the offset moves with the seed.
 const STRIDE: u64 = 16;
 
@@ -102,8 +104,9 @@ pub fn attack_seed(seed: u64) -> (Counts, Option<(Case, Failure)>) {
         }
         2 => corruption(seed, Rest::Closed, STRIDE, &mut counts),
         3 => corruption(seed, Rest::Idle, STRIDE, &mut counts),
-        _ => {
-            let case = generate(seed, LENGTH);
+        residue => {
+            let walks = residue.is_multiple_of(4);
+            let case = if walks { long_walk(seed, WALK) } else { generate(seed, LENGTH) };
             let (played, failure) = run_case(&case);
             let failure = failure.or_else(|| is_determined(&case, &played));
             counts = played;

@@ -9,6 +9,9 @@ pub struct Config {
     pub segment_bytes: u64,
     /// Random crash images at each operation of the disk, besides the fixed modes.
     pub images: u64,
+    /// One in so many operations of the disk is a crash point; 0: none is.
+    #[serde(default = "every_operation")]
+    pub every: u64,
     /// How deep recoveries are crashed again: 0 not at all, 1 at each of their operations, …
     pub depth: u64,
     /// One in so many images at depth 1 and beyond is taken.
@@ -17,9 +20,13 @@ pub struct Config {
     pub go_on: u64,
 }
 
+const fn every_operation() -> u64 {
+    1
+}
+
 impl Default for Config {
     fn default() -> Self {
-        Self { segment_bytes: 8192, images: 2, depth: 2, sparse: 1, go_on: 8 }
+        Self { segment_bytes: 8192, images: 2, every: 1, depth: 2, sparse: 1, go_on: 8 }
     }
 }
 

@@ -28,7 +28,7 @@ mod write;
 
 pub use attack::{AttackSettings, attack, attack_seed, replay};
 pub use case::{Action, Case, Config, FaultSpec, Part, PartKind, Step};
-pub use generate::generate;
+pub use generate::{generate, long_walk};
 pub use oracle::{Failure, Rule};
 pub use report::{Counts, marks_missing};
 pub use run::run_case;

@@ -47,6 +47,9 @@ pub(super) struct Player<'a> {
     pub(super) stopped: bool,
     /// Faults may happen from now on, so errors are legal.
     pub(super) faulty: bool,
+    /// Faults planned on this disk, and whether one of them is a late sync that goes on.
+    planned: u64,
+    lies_for_good: bool,
     /// A snapshot, and what it must show.
     held: Option<(Snapshot, u64)>,
     /// The last commit in the copy.
@@ -92,6 +95,8 @@ impl<'a> Player<'a> {
             unknown: None,
             stopped: false,
             faulty: false,
+            planned: 0,
+            lies_for_good: false,
             held: None,
             copied: Lsn::ZERO,
             life: 0,
@@ -135,6 +140,8 @@ impl<'a> Player<'a> {
             scene.attack.reverting |= fault.what == "sync_reverted";
             drop(scene);
             if let Some(planned) = super::sweep::disk_fault(fault, self.case.seed) {
+                self.lies_for_good |= planned.sticky && fault.what == "sync_late";
+                self.planned += 1;
                 self.disk.plan(planned);
             }
         }
@@ -151,16 +158,22 @@ impl<'a> Player<'a> {
         let scene = self.scene.clone();
         self.disk.set_observer(Box::new(move |disk: &MemoryVfs, operation: &Operation| {
             let mut scene = scene.lock();
-            if scene.failure.is_some() {
+            let every = scene.attack.config.every;
+            let passed = every == 0 || !operation.number.is_multiple_of(every);
+            if passed || scene.failure.is_some() {
                 return;
             }
             let scene = &mut *scene;
             let mut attack = scene.attack.clone();
             attack.seed = draw(attack.seed, operation.number);
             attack.site = format!("{}: {:?}", attack.site, operation.kind);
-            if let Err(failure) = attack.at(disk, &scene.view, &mut scene.seen) {
-                scene.failure = Some(failure);
-            }
+            let at = || attack.at(disk, &scene.view, &mut scene.seen);
+            // A panic must not leave the disk in the middle of telling us.
+            let outcome = catch_unwind(AssertUnwindSafe(at)).unwrap_or_else(|panic| {
+                let what = panic_text(panic.as_ref());
+                Err(Failure::new(Rule::Panic, attack.site.clone(), what))
+            });
+            scene.failure = outcome.err();
         }));
     }
 
@@ -176,7 +189,7 @@ impl<'a> Player<'a> {
                 let healed = self.disk.kill();
                 self.disk.halt();
                 self.disk = healed;
-                self.faulty = false;
+                self.heal();
                 self.watch();
                 let builder = Store::builder(STORE).segment_bytes(self.case.config.segment_bytes);
                 builder
@@ -222,7 +235,9 @@ impl<'a> Player<'a> {
             written: lsn,
             pending: None,
         };
-        scene.attack.lying = false;
+        // What lies for good, or has not lied yet, does so after a reopen too.
+        let due = self.lies_for_good || self.disk.faults_fired() < self.planned;
+        scene.attack.lying &= self.faulty && due;
         scene.attack.reverting = self.faulty && scene.attack.reverting;
         self.stopped = false;
         drop(scene);
@@ -337,7 +352,12 @@ impl<'a> Player<'a> {
         self.docs = None;
         self.held = None;
         self.disk = disk;
-        self.faulty = false;
+        self.heal();
+    }
+
+    /// The disk is another one: nothing is planned on it.
+    const fn heal(&mut self) {
+        (self.faulty, self.lies_for_good, self.planned) = (false, false, 0);
     }
 
     fn power_cut(&mut self, step: u64) -> Outcome {

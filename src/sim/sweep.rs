@@ -113,6 +113,10 @@ pub(super) fn nth_failures(seed: u64, what: &str, counts: &mut Counts) -> Option
     let mut case = super::generate(seed, 12);
     case.config.images = 0;
     case.config.depth = 0;
+    // A failure that nobody reported is felt only when what is written cannot be read any more.
+    let after = case.steps.iter().map(|step| step.id + 1).max().unwrap_or(0);
+    let last = [(after, Action::Kill), (after + 1, Action::PowerCut)];
+    case.steps.extend(last.into_iter().map(|(id, action)| Step { id, action }));
     for sticky in [false, true] {
         for step in case.steps.iter().map(|step| step.id).collect::<Vec<_>>() {
             for nth in 0..6 {

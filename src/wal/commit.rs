@@ -351,25 +351,11 @@ impl Shared {
         }
         if group.wants == Wants::Sync {
             for segment in &group.to_sync {
-                self.sync_segment(segment).map_err(|error| stopped("sync", segment, error, 0))?;
+                self.counts.syncs.fetch_add(1, Ordering::Relaxed);
+                segment.sync().map_err(|error| stopped("sync", segment, error, 0))?;
             }
         }
         Ok(())
-    }
-
-    fn sync_segment(&self, segment: &Segment) -> std::io::Result<()> {
-        self.counts.syncs.fetch_add(1, Ordering::Relaxed);
-        if is_planted(Plant::LogNotSynced) {
-            return Ok(());
-        }
-        let synced = segment.file.sync_data();
-        if is_planted(Plant::FailedSyncIgnored) {
-            return Ok(());
-        }
-        if is_planted(Plant::FailedSyncRetried) {
-            return synced.or_else(|_| segment.file.sync_data());
-        }
-        synced
     }
 }
 

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use crate::base::codec::{to_u64, to_usize};
 use crate::base::limits::SEGMENT_BYTES_DEFAULT;
-use crate::base::mark::{Mark, hit};
+use crate::base::mark::{Mark, hit, hit_case};
 use crate::base::plant::{Plant, is_planted};
 use crate::base::{Error, ErrorKind, Result, SegmentNumber, StoreId, Term};
 use crate::vfs::{FileExt, Lock, OpenMode, Runtime, replace_file};
@@ -143,12 +143,6 @@ pub(super) fn open(
     };
     report.seconds = runtime.clock.monotonic().saturating_sub(started).as_secs_f64();
     Ok(Opened { lock, identity, segments, tail, report })
-}
-
-fn hit_case(label: &str) {
-    if let Some(mark) = Mark::of_case(label) {
-        hit(mark);
-    }
 }
 
 fn observation(seen: &Observation, walked: &Walked) -> Observation {

@@ -54,6 +54,23 @@ pub struct Segment {
     pub file: Arc<dyn File>,
 }
 
+impl Segment {
+    /// Syncs the records that were written to it.
+    ///
+    /// # Errors
+    /// As the file system says; then nothing may be written to the log any more (L3).
+    pub(super) fn sync(&self) -> io::Result<()> {
+        if is_planted(Plant::LogNotSynced) {
+            return Ok(());
+        }
+        let synced = self.file.sync_data();
+        if is_planted(Plant::FailedSyncRetried) {
+            return synced.or_else(|_| self.file.sync_data());
+        }
+        if is_planted(Plant::FailedSyncIgnored) { Ok(()) } else { synced }
+    }
+}
+
 /// Where segments live, and what all of them share.
 #[derive(Clone, Debug)]
 pub struct SegmentDir {
