@@ -88,6 +88,9 @@ pub fn backup(store: &Path, dest: &Path, runtime: &Runtime) -> Result<BackupRepo
             break;
         }
     }
+    if !met && stands_unclaimed(&mut reader, writer.head)? {
+        return Ok(BackupReport { to_lsn: writer.head.0, ..BackupReport::default() });
+    }
     if !met {
         let what = "the copy holds commits that this store does not have; it was restored from \
                     an older state, so back it up to a new directory";
@@ -96,6 +99,19 @@ pub fn backup(store: &Path, dest: &Path, runtime: &Runtime) -> Result<BackupRepo
     writer.finish()?;
     let elapsed = runtime.clock.monotonic().saturating_sub(started);
     Ok(BackupReport { seconds: elapsed.as_secs_f64(), ..writer.report })
+}
+
+/// Whether the end of the copy is in the log, but no claim covers it now.
+///
+/// A claim is written without a sync of its own, so a crash may take it from a commit that was
+/// copied because of it. The commit is durable all the same, and a new claim will follow.
+fn stands_unclaimed(reader: &mut LogReader, (lsn, chain): (Lsn, u64)) -> Result<bool> {
+    while let Some(OwnedRecord { header, .. }) = reader.next(Limit::Everything)? {
+        if header.kind.takes_lsn() && header.lsn == lsn {
+            return Ok(header.chain == chain);
+        }
+    }
+    Ok(false)
 }
 
 /// Writes a time mark if nobody holds the store and it may be written.
