@@ -39,10 +39,7 @@ fn hunt(plant: Plant) -> Hunt {
         P::FailureForgotten | P::VisibleTooEarly => Hunt::failing(0),
         P::RotCutAsTorn | P::IdleNeverClaimed => Hunt::DAMAGE,
         P::OnlyLastSegmentSynced
-        | P::SealedNotConfirmed
-        | P::OneClaimTrusted
         | P::NoRoomForEnd
-        | P::CloseTooEarly
         | P::LockNotTaken
         | P::BatchSplit
         | P::BufferedCalledDurable
@@ -53,6 +50,10 @@ fn hunt(plant: Plant) -> Hunt {
         | P::BackupBeyondClaims
         | P::RestoreOneShort
         | P::TimeGoesBack => Hunt::WALKS,
+        P::OneClaimTrusted => Hunt::failing(7),
+        // One walk in three hundred: the sync that lies must be the last of a segment.
+        P::SealedNotConfirmed => Hunt(1172, 4, 1),
+        P::ChecksumNotSeeded => Hunt(17, 1, 2),
         _ => Hunt::IMAGES,
     }
 }

@@ -117,6 +117,9 @@ pub(super) fn nth_failures(seed: u64, what: &str, counts: &mut Counts) -> Option
     let after = case.steps.iter().map(|step| step.id + 1).max().unwrap_or(0);
     let last = [(after, Action::Kill), (after + 1, Action::PowerCut)];
     case.steps.extend(last.into_iter().map(|(id, action)| Step { id, action }));
+    if what.starts_with("sync") {
+        lengthen(&mut case);
+    }
     for sticky in [false, true] {
         for step in case.steps.iter().map(|step| step.id).collect::<Vec<_>>() {
             for nth in 0..6 {
@@ -131,6 +134,20 @@ pub(super) fn nth_failures(seed: u64, what: &str, counts: &mut Counts) -> Option
         }
     }
     None
+}
+
+/// Makes the writes of a case so long that the last pages and segments of a group are seldom those
+/// of the next: what one failed sync lost is then not written again by chance.
+fn lengthen(case: &mut Case) {
+    case.config.segment_bytes = 12_288;
+    for step in &mut case.steps {
+        if let Action::Write { parts, durability, .. } = &mut step.action {
+            *durability = 's';
+            for part in parts {
+                part.len = 700 + part.len % 700;
+            }
+        }
+    }
 }
 
 /// How the store of a sweep over damaged bytes comes to rest.
