@@ -1,7 +1,6 @@
 //! Testing the tester: every planted bug is found by the crash lab, within so many seeds.
 //!
 //! Plants are global to the process, so they are planted one after the other in one test.
-#![expect(clippy::print_stdout, reason = "what was found, where and how fast is the report")]
 #![expect(clippy::disallowed_methods, reason = "the report says how long each hunt took")]
 
 use std::time::Instant;
