@@ -4,6 +4,8 @@ use std::io;
 use std::path::Path;
 
 use crate::base::codec::to_u64;
+use crate::base::mark::{Mark, hit};
+use crate::base::plant::{Plant, is_planted};
 use crate::base::{Error, ErrorKind, Lsn, Result, Timestamp};
 use crate::vfs::{Lock, Runtime, replace_file};
 use crate::wal::format::Kind;
@@ -62,7 +64,9 @@ pub fn backup(store: &Path, dest: &Path, runtime: &Runtime) -> Result<BackupRepo
         report: BackupReport::default(),
     };
     let mut met = writer.head.0 == Lsn::ZERO;
-    while let Some(record) = reader.next(Limit::Claims)? {
+    let beyond = is_planted(Plant::BackupBeyondClaims);
+    let limit = if beyond { Limit::Everything } else { Limit::Claims };
+    while let Some(record) = reader.next(limit)? {
         writer.time = record.header.time;
         if !record.header.kind.takes_lsn() {
             continue;
@@ -78,6 +82,9 @@ pub fn backup(store: &Path, dest: &Path, runtime: &Runtime) -> Result<BackupRepo
     }
     // What a writer adds from here on is for the next backup.
     reader.check_end()?;
+    if !met && stands_unclaimed(&mut reader, writer.head)? {
+        return Ok(BackupReport { to_lsn: writer.head.0, ..BackupReport::default() });
+    }
     if !met {
         let what = "the copy holds commits that this store does not have; it was restored from \
                     an older state, so back it up to a new directory";
@@ -86,6 +93,19 @@ pub fn backup(store: &Path, dest: &Path, runtime: &Runtime) -> Result<BackupRepo
     writer.finish()?;
     let elapsed = runtime.clock.monotonic().saturating_sub(started);
     Ok(BackupReport { seconds: elapsed.as_secs_f64(), ..writer.report })
+}
+
+/// Whether the end of the copy is in the log, but no claim covers it now.
+///
+/// A claim is written without a sync of its own, so a crash may take it from a commit that was
+/// copied because of it. The commit is durable all the same, and a new claim will follow.
+fn stands_unclaimed(reader: &mut LogReader, (lsn, chain): (Lsn, u64)) -> Result<bool> {
+    while let Some(OwnedRecord { header, .. }) = reader.next(Limit::Everything)? {
+        if header.kind.takes_lsn() && header.lsn == lsn {
+            return Ok(header.chain == chain);
+        }
+    }
+    Ok(false)
 }
 
 /// Writes a time mark if nobody holds the store and it may be written.
@@ -159,7 +179,10 @@ impl RangeWriter<'_> {
     }
 
     fn write_range(&mut self) -> Result<()> {
-        let Some((first, chain_before)) = self.pending_from.take() else { return Ok(()) };
+        let Some((first, chain_before)) = self.pending_from.take() else {
+            hit(Mark::NothingToCopy);
+            return Ok(());
+        };
         let header = RangeHeader {
             store_id: self.store_id,
             first,

@@ -9,6 +9,8 @@ mod error;
 mod ids;
 pub mod limits;
 mod lsn;
+pub mod mark;
+pub mod plant;
 mod time;
 
 pub use error::{Error, ErrorKind, Place, Result};

@@ -200,15 +200,25 @@ impl Documents {
     /// # Errors
     /// `Corrupt` for a stored value that is no document, and what `line` says.
     pub fn dump(&self, line: &mut dyn FnMut(&[u8]) -> Result<()>) -> Result<()> {
-        let snapshot = self.store.snapshot();
-        for name in names(&snapshot, Namespace::Collection) {
-            for document in list_in(&snapshot, &keyspace(&name)?, &Listing::default())? {
+        Self::dump_snapshot(&self.store.snapshot(), line)
+    }
+
+    /// [`Documents::dump`] of the store as it was when `snapshot` was taken.
+    ///
+    /// # Errors
+    /// As [`Documents::dump`].
+    pub fn dump_snapshot(
+        snapshot: &Snapshot,
+        line: &mut dyn FnMut(&[u8]) -> Result<()>,
+    ) -> Result<()> {
+        for name in names(snapshot, Namespace::Collection) {
+            for document in list_in(snapshot, &keyspace(&name)?, &Listing::default())? {
                 let document = document?;
                 let (id, rev) = (&document.id, document.rev);
                 line(&dump::document_line(&name, id, rev, document.canonical()))?;
             }
         }
-        for name in names(&snapshot, Namespace::Keyspace) {
+        for name in names(snapshot, Namespace::Keyspace) {
             for found in snapshot.range(&Keyspace::new(&name)?, ..) {
                 let found = found?;
                 line(&dump::value_line(&found.key, &name, &found.value))?;

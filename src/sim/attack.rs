@@ -10,12 +10,12 @@ use crate::vfs::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use crate::vfs::{Runtime, thread};
 
 use super::case::{Case, FaultSpec};
-use super::generate::generate;
+use super::generate::{generate, long_walk};
 use super::oracle::{Failure, Rule};
 use super::report::Counts;
 use super::run::run_case;
 use super::shrink::shrink;
-use super::sweep::{corruption, nth_failures, sequence, sequences};
+use super::sweep::{Rest, corruption, nth_failures, sequence, sequences};
 
 /// How long and how hard to attack.
 #[derive(Clone, Debug)]
@@ -34,8 +34,10 @@ pub struct AttackSettings {
 
 /// Steps of a random case.
 const LENGTH: u64 = 40;
-/// One seed in so many is a sweep over failing operations, and another over damaged bytes.
-const SWEEP_EVERY: u64 = 64;
+/// One seed in so many is a sweep over failing operations, and two others over damaged bytes.
+const SWEEP_EVERY: u64 = 16;
+/// Steps of a case without crash images, of which there is one in four.
+const WALK: u64 = 300;
 /// Every so many bytes one is damaged in a sweep; the offset moves with the seed.
 const STRIDE: u64 = 16;
 
@@ -88,6 +90,32 @@ pub fn attack(settings: &AttackSettings) -> Result<(Counts, Vec<(Case, Failure)>
     Ok((counts, failures))
 }
 
+/// What an attack does with one seed: a sweep, or a case. Gives the case of the first rule that
+/// was broken, as it was generated.
+#[must_use]
+pub fn attack_seed(seed: u64) -> (Counts, Option<(Case, Failure)>) {
+    let mut counts = Counts::default();
+    let kinds = FaultSpec::KINDS;
+    let kind = (seed / SWEEP_EVERY) % to_u64(kinds.len());
+    let found = match seed % SWEEP_EVERY {
+        1 => {
+            let what = usize::try_from(kind).ok().and_then(|kind| kinds.get(kind));
+            nth_failures(seed, what.copied().unwrap_or("sync_kept"), &mut counts)
+        }
+        2 => corruption(seed, Rest::Closed, STRIDE, &mut counts),
+        3 => corruption(seed, Rest::Idle, STRIDE, &mut counts),
+        residue => {
+            let walks = residue.is_multiple_of(4);
+            let case = if walks { long_walk(seed, WALK) } else { generate(seed, LENGTH) };
+            let (played, failure) = run_case(&case);
+            let failure = failure.or_else(|| is_determined(&case, &played));
+            counts = played;
+            failure.map(|failure| (case, failure))
+        }
+    };
+    (counts, found)
+}
+
 impl Shared {
     fn work(&self) {
         let exhaustive: u64 = (1..=self.settings.exhaustive).map(sequences).sum();
@@ -120,26 +148,16 @@ impl Shared {
     }
 
     fn play_seed(&self, seed: u64) {
-        let mut counts = Counts::default();
-        let found = if seed % SWEEP_EVERY == 1 {
-            let kinds = FaultSpec::KINDS;
-            let kind = (seed / SWEEP_EVERY) % to_u64(kinds.len());
-            let what = usize::try_from(kind).ok().and_then(|kind| kinds.get(kind));
-            nth_failures(seed, what.copied().unwrap_or("sync_kept"), &mut counts)
-        } else if seed % SWEEP_EVERY == 2 {
-            corruption(seed, STRIDE, &mut counts)
-        } else {
-            return self.play(&generate(seed, LENGTH));
-        };
+        let (counts, found) = attack_seed(seed);
         self.counts.lock().add(&counts);
         if let Some((case, failure)) = found {
+            let (case, failure) = shrink(&case, &failure);
             self.report(case, failure);
         }
     }
 
     fn play(&self, case: &Case) {
         let (counts, failure) = run_case(case);
-        let failure = failure.or_else(|| is_determined(case, &counts));
         self.counts.lock().add(&counts);
         if let Some(failure) = failure {
             let (case, failure) = shrink(case, &failure);

@@ -9,6 +9,9 @@ pub struct Config {
     pub segment_bytes: u64,
     /// Random crash images at each operation of the disk, besides the fixed modes.
     pub images: u64,
+    /// One in so many operations of the disk is a crash point; 0: none is.
+    #[serde(default = "every_operation")]
+    pub every: u64,
     /// How deep recoveries are crashed again: 0 not at all, 1 at each of their operations, …
     pub depth: u64,
     /// One in so many images at depth 1 and beyond is taken.
@@ -17,9 +20,13 @@ pub struct Config {
     pub go_on: u64,
 }
 
+const fn every_operation() -> u64 {
+    1
+}
+
 impl Default for Config {
     fn default() -> Self {
-        Self { segment_bytes: 8192, images: 2, depth: 2, sparse: 1, go_on: 8 }
+        Self { segment_bytes: 8192, images: 2, every: 1, depth: 2, sparse: 1, go_on: 8 }
     }
 }
 
@@ -57,6 +64,10 @@ pub enum Action {
         /// Which: this part of 1000 of the commits in the copy.
         permille: u64,
     },
+    /// Opens the store a second time, which must be refused.
+    OpenBeside,
+    /// Compares the snapshot that is held with what was when it was taken, and takes the next.
+    Snapshot,
     /// Moves the clock by so many microseconds, ahead or back.
     Clock {
         /// How far.
@@ -120,6 +131,13 @@ pub struct FaultSpec {
 }
 
 impl FaultSpec {
+    /// Whether a caller may notice the fault at all: a call that is interrupted or short is only
+    /// made again.
+    #[must_use]
+    pub fn can_be_noticed(&self) -> bool {
+        !matches!(self.what.as_str(), "write_interrupted" | "write_short")
+    }
+
     /// The names of the faults.
     pub const KINDS: [&'static str; 14] = [
         "write_error",

@@ -69,7 +69,7 @@ impl Player<'_> {
         let shown = docs.and_then(|docs| observe(&docs));
         let (_, content) = shown.map_err(|error| self.fail(Rule::R12, error.to_string()))?;
         other.halt();
-        let was = self.models.range(..=report.reached.lsn).next_back().map(|(_, m)| m.hash);
+        let was = self.models.range(..=asked).next_back().map(|(_, m)| m.hash);
         if was == Some(content) {
             return Ok(());
         }

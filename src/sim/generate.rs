@@ -55,6 +55,8 @@ enum Kind {
     PowerCut,
     Backup,
     Restore,
+    OpenBeside,
+    Snapshot,
     Clock,
 }
 
@@ -69,6 +71,7 @@ pub fn generate(seed: u64, length: u64) -> Case {
     let config = Config {
         segment_bytes: dice.pick(&[(5, 8192), (2, 12_288), (1, 16_384)]).unwrap_or(8192),
         images: 1 + dice.below(3),
+        every: 1,
         depth: if dice.one_in(6) { 3 } else { 2 },
         sparse: 1 + dice.below(4),
         go_on: 4 + dice.below(12),
@@ -82,6 +85,8 @@ pub fn generate(seed: u64, length: u64) -> Case {
         (2, Kind::PowerCut),
         (3, Kind::Backup),
         (2, Kind::Restore),
+        (1, Kind::OpenBeside),
+        (3, Kind::Snapshot),
         (2, Kind::Clock),
     ];
     weights.extend(others.into_iter().filter(|_| !dice.one_in(3)));
@@ -102,6 +107,14 @@ pub fn generate(seed: u64, length: u64) -> Case {
         .collect();
     let faults = if dice.one_in(3) { faults(seed, count, &mut dice) } else { Vec::new() };
     Case { version: 1, seed, config, steps, faults }
+}
+
+/// A long case without crash images: many segments, many lives, and what only adds up.
+#[must_use]
+pub fn long_walk(seed: u64, length: u64) -> Case {
+    let mut case = generate(seed, length);
+    case.config.every = 0;
+    case
 }
 
 struct Style {
@@ -132,6 +145,8 @@ fn action(kind: Kind, style: &Style, dice: &mut Dice) -> Action {
         Kind::PowerCut => Action::PowerCut,
         Kind::Backup => Action::Backup,
         Kind::Restore => Action::Restore { permille: dice.below(1100) },
+        Kind::OpenBeside => Action::OpenBeside,
+        Kind::Snapshot => Action::Snapshot,
         Kind::Clock => {
             let magnitude = 1 + dice.below(33);
             let far = i64::try_from(dice.below(1 << magnitude)).unwrap_or(0);
@@ -158,7 +173,7 @@ fn part(style: &Style, dice: &mut Dice) -> Part {
 }
 
 fn faults(seed: u64, steps: u64, dice: &mut Dice) -> Vec<FaultSpec> {
-    (0..1 + dice.below(3))
+    (0..1 + dice.below(3) + steps / 100)
         .map(|number| {
             let mut dice = Dice::new(seed, STREAM_FAULT + number);
             let kinds = FaultSpec::KINDS;

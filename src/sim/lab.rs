@@ -9,7 +9,7 @@ use crate::vfs::Runtime;
 use super::attack::{AttackSettings, attack};
 use super::case::Case;
 use super::oracle::Failure;
-use super::report::Counts;
+use super::report::{Counts, marks_missing};
 use super::run::trace_case;
 
 /// Attacks the store, or replays a case.
@@ -76,5 +76,6 @@ fn report(counts: &Counts, failures: &[(Case, Failure)], seconds: f64) -> Value 
         "seconds": seconds,
         "failures": failures,
         "faults": faults,
+        "marks_missing": marks_missing(),
     })
 }

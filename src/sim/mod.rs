@@ -30,12 +30,12 @@ mod sweep;
 mod write;
 
 pub use atlas::{Atlas, Consequence, SectorFault, Zone, allowed, atlas, atlas_page};
-pub use attack::{AttackSettings, attack};
+pub use attack::{AttackSettings, attack, attack_seed};
 pub use case::{Action, Case, Config, FaultSpec, Part, PartKind, Step};
-pub use generate::generate;
+pub use generate::{generate, long_walk};
 #[cfg(feature = "cli")]
 pub use lab::lab;
 pub use oracle::{Failure, Rule};
-pub use report::Counts;
+pub use report::{Counts, marks_missing};
 pub use run::{run_case, trace_case};
 pub use shrink::shrink;

@@ -6,8 +6,10 @@ use std::rc::Rc;
 use serde_json::{Value, json};
 
 use crate::base::checksum::hash64;
-use crate::base::{ErrorKind, Lsn, Result};
+use crate::base::{ErrorKind, Lsn, Result, Seq, Term, Timestamp};
 use crate::doc::{Condition, Documents, Operation, dump};
+use crate::store::Snapshot;
+use crate::wal::format::{Kind, RECORDS_START, RecordHeader, Salt};
 
 use super::case::{Part, PartKind};
 
@@ -132,9 +134,26 @@ impl Model {
     }
 }
 
+/// The value of a key: as many bytes as fit of a record that claims everything, at every alignment
+/// a record can have. Only the log's salts tell it from one.
 fn value_bytes(step: u64, len: u16) -> Vec<u8> {
+    let header = RecordHeader {
+        length: 0,
+        seq: Seq(u64::MAX),
+        lsn: Lsn::ZERO,
+        term: Term(0),
+        leader: 0,
+        kind: Kind::TimeMark,
+        time: Timestamp::ZERO,
+        chain: 0,
+        payload_hash: hash64(&[]),
+        claim: Seq(u64::MAX - 1),
+    };
+    let mut imitation = Vec::new();
+    header.encode(Salt(1), RECORDS_START, &mut imitation);
+    imitation.push(0);
     let mut bytes = step.to_le_bytes().to_vec();
-    bytes.resize(8 + usize::from(len), 0xf5);
+    bytes.extend(imitation.iter().cycle().take(usize::from(len)));
     bytes
 }
 
@@ -173,12 +192,18 @@ fn operation(step: u64, number: usize, part: &Part, rev: Option<u64>) -> Operati
 
 /// What an open store shows: its last commit, and the hash of its content.
 pub(super) fn observe(docs: &Documents) -> Result<(Lsn, u64)> {
+    let snapshot = docs.store().snapshot();
+    Ok((snapshot.lsn(), content(&snapshot)?))
+}
+
+/// The hash of the content that a snapshot shows.
+pub(super) fn content(snapshot: &Snapshot) -> Result<u64> {
     let mut hash = 0_u64;
-    docs.dump(&mut |line| {
+    Documents::dump_snapshot(snapshot, &mut |line| {
         hash = hash.wrapping_add(hash64(line));
         Ok(())
     })?;
-    Ok((docs.store().visible(), hash))
+    Ok(hash)
 }
 
 #[cfg(test)]

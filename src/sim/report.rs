@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use crate::base::mark::Mark;
+
 /// Counts of an attack, or of a part of one.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Counts {
@@ -37,4 +39,11 @@ impl Counts {
         }
         self.trace ^= other.trace;
     }
+}
+
+/// The names of the marks that nothing in this process has hit yet: what was not attacked.
+#[must_use]
+pub fn marks_missing() -> Vec<&'static str> {
+    let missing = Mark::ALL.iter().filter(|mark| mark.count() == 0);
+    missing.map(|mark| mark.name()).collect()
 }

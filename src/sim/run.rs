@@ -6,14 +6,14 @@ use std::sync::Arc;
 
 use crate::base::{Error, ErrorKind, Lsn, Timestamp};
 use crate::doc::Documents;
-use crate::store::Store;
+use crate::store::{Snapshot, Store};
 use crate::vfs::memory::{CrashMode, MemoryVfs, Operation, SimClock, draw, runtime};
 use crate::vfs::sync::Mutex;
 use crate::vfs::{Clock, Runtime};
 
 use super::case::{Action, Case, Step};
 use super::image::{Attack, STORE, Seen, panic_text};
-use super::model::{Model, observe};
+use super::model::{Model, content, observe};
 use super::oracle::{Failure, Rule, View};
 use super::report::Counts;
 use super::write::Asked;
@@ -49,6 +49,11 @@ pub(super) struct Player<'a> {
     pub(super) stopped: bool,
     /// Faults may happen from now on, so errors are legal.
     pub(super) faulty: bool,
+    /// Faults planned on this disk, and whether one of them is a late sync that goes on.
+    planned: u64,
+    lies_for_good: bool,
+    /// A snapshot, and what it must show.
+    held: Option<(Snapshot, u64)>,
     /// The last commit in the copy.
     pub(super) copied: Lsn,
     life: u64,
@@ -84,7 +89,7 @@ fn finish(mut player: Player<'_>) -> (Counts, Option<Failure>) {
     let mut counts = std::mem::take(&mut scene.seen.counts);
     counts.runs = 1;
     for fault in &case.faults {
-        *counts.faults.entry(fault.what.clone()).or_default() += u64::from(player.faulty);
+        *counts.faults.entry(fault.what.clone()).or_default() += 1;
     }
     (counts, scene.failure.take().or(outcome.err()))
 }
@@ -107,6 +112,9 @@ impl<'a> Player<'a> {
             unknown: None,
             stopped: false,
             faulty: false,
+            planned: 0,
+            lies_for_good: false,
+            held: None,
             copied: Lsn::ZERO,
             life: 0,
         }
@@ -145,13 +153,15 @@ impl<'a> Player<'a> {
 
     fn plan_faults(&mut self, step: u64) {
         for fault in self.case.faults.iter().filter(|fault| fault.step == step) {
-            self.faulty = true;
+            self.faulty |= fault.can_be_noticed();
             let mut scene = self.scene.lock();
             scene.attack.lying |= fault.what == "sync_late";
             // A failed sync may take back what was only written.
             scene.attack.reverting |= fault.what == "sync_reverted";
             drop(scene);
             if let Some(planned) = super::sweep::disk_fault(fault, self.case.seed) {
+                self.lies_for_good |= planned.sticky && fault.what == "sync_late";
+                self.planned += 1;
                 self.disk.plan(planned);
             }
         }
@@ -168,7 +178,9 @@ impl<'a> Player<'a> {
         let scene = self.scene.clone();
         self.disk.set_observer(Box::new(move |disk: &MemoryVfs, operation: &Operation| {
             let mut scene = scene.lock();
-            if scene.failure.is_some() {
+            let every = scene.attack.config.every;
+            let passed = every == 0 || !operation.number.is_multiple_of(every);
+            if passed || scene.failure.is_some() {
                 return;
             }
             let scene = &mut *scene;
@@ -180,9 +192,13 @@ impl<'a> Player<'a> {
             let mut attack = scene.attack.clone();
             attack.seed = draw(attack.seed, operation.number);
             attack.site = format!("{}: {:?}", attack.site, operation.kind);
-            if let Err(failure) = attack.at(disk, &scene.view, &mut scene.seen) {
-                scene.failure = Some(failure);
-            }
+            let at = || attack.at(disk, &scene.view, &mut scene.seen);
+            // A panic must not leave the disk in the middle of telling us.
+            let outcome = catch_unwind(AssertUnwindSafe(at)).unwrap_or_else(|panic| {
+                let what = panic_text(panic.as_ref());
+                Err(Failure::new(Rule::Panic, attack.site.clone(), what))
+            });
+            scene.failure = outcome.err();
         }));
     }
 
@@ -198,7 +214,7 @@ impl<'a> Player<'a> {
                 let healed = self.disk.kill();
                 self.disk.halt();
                 self.disk = healed;
-                self.faulty = false;
+                self.heal();
                 self.watch();
                 let builder = Store::builder(STORE).segment_bytes(self.case.config.segment_bytes);
                 builder
@@ -244,7 +260,9 @@ impl<'a> Player<'a> {
             written: lsn,
             pending: None,
         };
-        scene.attack.lying = false;
+        // What lies for good, or has not lied yet, does so after a reopen too.
+        let due = self.lies_for_good || self.disk.faults_fired() < self.planned;
+        scene.attack.lying &= self.faulty && due;
         scene.attack.reverting = self.faulty && scene.attack.reverting;
         self.stopped = false;
         drop(scene);
@@ -282,6 +300,8 @@ impl<'a> Player<'a> {
             Action::PowerCut => self.power_cut(step.id),
             Action::Backup => self.backup(),
             Action::Restore { permille } => self.restore(step.id, *permille),
+            Action::OpenBeside => self.open_beside(),
+            Action::Snapshot => self.hold_snapshot(),
             Action::Clock { micros } => {
                 let now = self.clock.now().0;
                 if *micros > 0 && micros.unsigned_abs() % 2 == 0 {
@@ -313,7 +333,35 @@ impl<'a> Player<'a> {
         }
     }
 
+    /// Opens the store that is open already: that must be refused.
+    fn open_beside(&mut self) -> Outcome {
+        let builder = Store::builder(STORE).segment_bytes(self.case.config.segment_bytes);
+        match builder.runtime(self.runtime()).open() {
+            Err(error) if error.kind() == ErrorKind::Locked || self.faulty => Ok(()),
+            Err(error) => Err(self.fail(Rule::R11, format!("instead of a lock: {error}"))),
+            Ok(_) => Err(self.fail(Rule::R11, "the store was opened twice")),
+        }
+    }
+
+    /// Compares the snapshot that is held, and takes the next.
+    fn hold_snapshot(&mut self) -> Outcome {
+        self.compare_snapshot()?;
+        self.held = Some((self.store()?.snapshot(), self.model.hash));
+        Ok(())
+    }
+
+    fn compare_snapshot(&mut self) -> Outcome {
+        let Some((snapshot, was)) = self.held.take() else { return Ok(()) };
+        let shown = content(&snapshot).map_err(|error| self.fail(Rule::R11, error.to_string()))?;
+        if shown == was {
+            return Ok(());
+        }
+        let detail = format!("the snapshot of {} shows something else now", snapshot.lsn());
+        Err(self.fail(Rule::R3, detail))
+    }
+
     fn reopen(&mut self) -> Outcome {
+        self.compare_snapshot()?;
         if let Some(docs) = self.docs.take() {
             let closed = docs.store().close();
             drop(docs);
@@ -327,8 +375,14 @@ impl<'a> Player<'a> {
         self.disk.clear_observer();
         self.disk.halt();
         self.docs = None;
+        self.held = None;
         self.disk = disk;
-        self.faulty = false;
+        self.heal();
+    }
+
+    /// The disk is another one: nothing is planned on it.
+    const fn heal(&mut self) {
+        (self.faulty, self.lies_for_good, self.planned) = (false, false, 0);
     }
 
     fn power_cut(&mut self, step: u64) -> Outcome {
@@ -356,6 +410,8 @@ const fn name(action: &Action) -> &'static str {
         Action::PowerCut => "power cut",
         Action::Backup => "backup",
         Action::Restore { .. } => "restore",
+        Action::OpenBeside => "open beside",
+        Action::Snapshot => "snapshot",
         Action::Clock { .. } => "clock",
     }
 }

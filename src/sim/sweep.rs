@@ -46,8 +46,7 @@ pub(super) fn disk_fault(spec: &FaultSpec, seed: u64) -> Option<Fault> {
     };
     let at = Selector { kind: Some(kind), path_contains: None, nth: spec.nth };
     // A call that is interrupted or short forever never ends, on any disk.
-    let endless = matches!(spec.what.as_str(), "write_interrupted" | "write_short");
-    Some(Fault { at, what, sticky: spec.sticky && !endless })
+    Some(Fault { at, what, sticky: spec.sticky && spec.can_be_noticed() })
 }
 
 /// The actions that short sequences are made of.
@@ -79,6 +78,8 @@ fn alphabet() -> Vec<Action> {
         Action::PowerCut,
         Action::Backup,
         Action::Restore { permille: 1000 },
+        Action::OpenBeside,
+        Action::Snapshot,
     ]
 }
 
@@ -112,6 +113,13 @@ pub(super) fn nth_failures(seed: u64, what: &str, counts: &mut Counts) -> Option
     let mut case = super::generate(seed, 12);
     case.config.images = 0;
     case.config.depth = 0;
+    // A failure that nobody reported is felt only when what is written cannot be read any more.
+    let after = case.steps.iter().map(|step| step.id + 1).max().unwrap_or(0);
+    let last = [(after, Action::Kill), (after + 1, Action::PowerCut)];
+    case.steps.extend(last.into_iter().map(|(id, action)| Step { id, action }));
+    if what.starts_with("sync") {
+        lengthen(&mut case);
+    }
     for sticky in [false, true] {
         for step in case.steps.iter().map(|step| step.id).collect::<Vec<_>>() {
             for nth in 0..6 {
@@ -128,16 +136,43 @@ pub(super) fn nth_failures(seed: u64, what: &str, counts: &mut Counts) -> Option
     None
 }
 
-/// Every byte of a cleanly closed store is damaged in three ways: the content, or an error with a
-/// place.
-pub(super) fn corruption(seed: u64, stride: u64, counts: &mut Counts) -> Option<(Case, Failure)> {
+/// Makes the writes of a case so long that the last pages and segments of a group are seldom those
+/// of the next: what one failed sync lost is then not written again by chance.
+fn lengthen(case: &mut Case) {
+    case.config.segment_bytes = 12_288;
+    for step in &mut case.steps {
+        if let Action::Write { parts, durability, .. } = &mut step.action {
+            *durability = 's';
+            for part in parts {
+                part.len = 700 + part.len % 700;
+            }
+        }
+    }
+}
+
+/// How the store of a sweep over damaged bytes comes to rest.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Rest {
+    /// It is closed.
+    Closed,
+    /// Its process ends after its background work is done.
+    Idle,
+}
+
+/// Every byte of a store at rest is damaged in three ways: the content, or an error with a place.
+pub(super) fn corruption(
+    seed: u64,
+    rest: Rest,
+    stride: u64,
+    counts: &mut Counts,
+) -> Option<(Case, Failure)> {
     let mut case = super::generate(seed, 30);
     case.steps.retain(|step| matches!(step.action, Action::Write { .. } | Action::Sync));
     case.faults.clear();
     let disk = MemoryVfs::new();
     let segment_bytes = case.config.segment_bytes;
-    let content = match closed_store(&case, &disk) {
-        Ok(content) => content,
+    let (disk, content) = match store_at_rest(&case, rest, &disk) {
+        Ok(found) => found,
         Err(failure) => return Some((case, failure)),
     };
     for (path, size) in disk.files() {
@@ -176,8 +211,12 @@ pub(super) fn corruption(seed: u64, stride: u64, counts: &mut Counts) -> Option<
     None
 }
 
-/// Makes the store of a case and closes it; gives what it shows.
-fn closed_store(case: &Case, disk: &MemoryVfs) -> Result<(Lsn, u64), Failure> {
+/// Makes the store of a case and leaves it at rest; gives its disk and what it shows.
+fn store_at_rest(
+    case: &Case,
+    rest: Rest,
+    disk: &MemoryVfs,
+) -> Result<(MemoryVfs, (Lsn, u64)), Failure> {
     let fail = |detail: String| Failure::new(Rule::R11, "corruption sweep", detail);
     let docs =
         open(disk, case.seed, case.config.segment_bytes).map_err(|stop| fail(stop.to_string()))?;
@@ -193,8 +232,13 @@ fn closed_store(case: &Case, disk: &MemoryVfs) -> Result<(Lsn, u64), Failure> {
         }
     }
     let shown = observe(&docs).map_err(|error| fail(error.to_string()))?;
-    docs.store().close().map_err(|error| fail(error.to_string()))?;
-    drop(docs);
-    debug_assert!(disk.files().iter().any(|(path, _)| path.starts_with(STORE)));
-    Ok(shown)
+    if rest == Rest::Closed {
+        docs.store().close().map_err(|error| fail(error.to_string()))?;
+    } else {
+        while docs.store().step().map_err(|error| fail(error.to_string()))? {}
+    }
+    let left = disk.kill();
+    disk.halt();
+    debug_assert!(left.files().iter().any(|(path, _)| path.starts_with(STORE)));
+    Ok((left, shown))
 }

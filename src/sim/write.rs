@@ -1,11 +1,11 @@
 //! Writes in a case: what must be answered, and what each answer means for what must be there.
 
 use crate::base::{Error, ErrorKind, Lsn};
-use crate::doc::WriteOptions;
+use crate::doc::{Documents, WriteOptions};
 use crate::wal::Durability;
 
 use super::case::Part;
-use super::model::Model;
+use super::model::{Model, observe};
 use super::oracle::{Rule, View};
 use super::run::{Outcome, Player};
 
@@ -56,6 +56,7 @@ impl Player<'_> {
             (Err(error), predicted) => self.refused(&error, predicted, asked, &mut view),
         };
         self.scene.lock().view = view;
+        let problem = problem.or_else(|| self.seen_too_early(&docs));
         problem.map_or(Ok(()), |(rule, detail)| Err(self.fail(rule, detail)))
     }
 
@@ -91,6 +92,17 @@ impl Player<'_> {
         }
         self.model = next;
         None
+    }
+
+    /// What is visible is what was acknowledged, nothing less and nothing more.
+    fn seen_too_early(&self, docs: &Documents) -> Problem {
+        match observe(docs) {
+            Ok((_, shown)) if shown == self.model.hash => None,
+            Ok((lsn, _)) => {
+                Some((Rule::R6, format!("what is visible at {lsn} was not acknowledged")))
+            }
+            Err(error) => Some((Rule::R11, error.to_string())),
+        }
     }
 
     fn refused(

@@ -12,6 +12,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::ops::Bound;
 use std::sync::Arc;
 
+use crate::base::mark::{Mark, hit};
 use crate::base::{KeyspaceId, Lsn, Timestamp};
 
 /// A value, cheap to clone.
@@ -87,6 +88,9 @@ impl Memtable {
         versions.push(version);
         // M1: the versions before the newest one at or below the horizon cannot be asked for.
         let keep = versions.iter().rposition(|version| version.lsn <= horizon).unwrap_or(0);
+        if versions.len() > keep + 2 {
+            hit(Mark::VersionHeld);
+        }
         let dropped: usize = versions.drain(..keep).map(|old| key.len() + value_len(&old)).sum();
         self.bytes = self.bytes.saturating_sub(dropped);
         if is_deletion {
@@ -106,6 +110,7 @@ impl Memtable {
             if last.is_some_and(|last| last.lsn == lsn)
                 && let Some(versions) = keys.remove(&key)
             {
+                hit(Mark::KeyForgotten);
                 let dropped: usize = versions.iter().map(|old| key.len() + value_len(old)).sum();
                 self.bytes = self.bytes.saturating_sub(dropped);
             }

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::ops::{Bound, RangeBounds};
 use std::sync::Arc;
 
+use crate::base::plant::{Plant, is_planted};
 use crate::base::{KeyspaceId, Lsn, Result};
 use crate::vfs::sync::Mutex;
 
@@ -42,6 +43,9 @@ impl Pins {
     pub(super) fn horizon(&self, visible: impl FnOnce() -> Lsn) -> Lsn {
         let pins = self.0.lock();
         let visible = visible();
+        if is_planted(Plant::SnapshotNotPinned) {
+            return visible;
+        }
         pins.keys().next().map_or(visible, |oldest| visible.min(*oldest))
     }
 }

@@ -1,5 +1,7 @@
 //! From a batch to the log and into the tree, and from a log record into the tree.
 
+use crate::base::mark::{Mark, hit};
+use crate::base::plant::{Plant, is_planted};
 use crate::base::{Error, ErrorKind, KeyspaceId, Lsn, Result, Timestamp};
 use crate::wal::format::Kind;
 use crate::wal::scan::Record;
@@ -76,7 +78,13 @@ pub(super) fn replay(record: &Record<'_>, mut target: Target<'_>) -> Result<()> 
         return Ok(());
     }
     let (lsn, time) = (record.header.lsn, record.header.time);
-    let decoded = decode(record.payload).map_err(|fault| undecodable(fault, lsn))?;
+    let mut decoded = decode(record.payload).map_err(|fault| undecodable(fault, lsn))?;
+    if is_planted(Plant::DeletionNotReplayed) {
+        decoded.entries.retain(|entry| matches!(entry.change, Change::Put(_)));
+    }
+    if is_planted(Plant::RequestsNotReplayed) {
+        decoded.request = None;
+    }
     apply(&decoded, lsn, time, lsn, &mut target);
     Ok(())
 }
@@ -198,6 +206,17 @@ const CREATION_TRIES: usize = 100;
 
 pub(super) fn commit(inner: &Inner, batch: &Batch, on_conflict: OnConflict) -> Result<Commit> {
     batch.check()?;
+    if is_planted(Plant::BatchSplit) && batch.changes.len() > 1 {
+        let (mut first, mut second) = (batch.clone(), batch.clone());
+        if let Some((address, _)) = batch.changes.last_key_value() {
+            first.changes.remove(address);
+            second.changes.retain(|other, _| other == address);
+            second.expected.retain(|other, _| other == address);
+        }
+        commit(inner, &first, on_conflict)?;
+        second.request = None;
+        return commit(inner, &second, on_conflict);
+    }
     let request = batch.request.as_ref().map(|(id, _)| id.as_str());
     for _ in 0..CREATION_TRIES {
         if let Some(id) = request
@@ -210,7 +229,8 @@ pub(super) fn commit(inner: &Inner, batch: &Batch, on_conflict: OnConflict) -> R
         let error = match inner.wal.append(&prepared.payload, batch.durability, &mut live) {
             Ok(appended) => {
                 inner.wal.wait(&appended)?;
-                let durable = batch.durability == Durability::Sync;
+                let durable = batch.durability == Durability::Sync
+                    || is_planted(Plant::BufferedCalledDurable);
                 let (lsn, time) = (appended.lsn, appended.time);
                 return Ok(Commit { lsn, time, durable, repeated: None });
             }
@@ -244,6 +264,7 @@ fn lost_a_creation(inner: &Inner, batch: &Batch, prepared: &Prepared) -> bool {
 /// The answer to a request, once it can be seen.
 pub(super) fn answered(inner: &Inner, id: &str) -> Result<Option<Commit>> {
     let Some(answer) = inner.requests.lock().get(id).cloned() else { return Ok(None) };
+    hit(Mark::RequestRepeated);
     inner.wal.wait_visible(answer.lsn)?;
     inner.wal.sync()?;
     let Answer { lsn, time, reply } = answer;

@@ -5,6 +5,8 @@ use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
+use crate::base::plant::{Plant, is_planted};
+
 /// How [`Vfs::open`] opens a file.
 #[non_exhaustive]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -158,8 +160,11 @@ pub trait FileExt: File {
         while let Some(rest) = bytes.get(done..).filter(|rest| !rest.is_empty()) {
             match self.write_at(rest, offset + crate::base::codec::to_u64(done)) {
                 Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+                Ok(_) if is_planted(Plant::ShortWriteIgnored) => return Ok(()),
                 Ok(count) => done += count,
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error)
+                    if error.kind() == io::ErrorKind::Interrupted
+                        && !is_planted(Plant::InterruptedIsError) => {}
                 Err(error) => return Err(error),
             }
         }

@@ -20,6 +20,8 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 
+use crate::base::mark::{Mark, hit};
+use crate::base::plant::{Plant, is_planted};
 use crate::base::{Error, ErrorKind, Lsn, Result, Timestamp};
 use crate::vfs::sync::atomic::{AtomicU64, Ordering};
 use crate::vfs::sync::{Condvar, Mutex, MutexGuard};
@@ -188,12 +190,17 @@ impl Shared {
         let alone = state.leading.is_none() && state.filling.wants == Wants::Nothing;
         let fits = state.filling.len() < UNWRITTEN_BYTES_MAX;
         let done = durability == Durability::Memory && alone && fits;
+        if is_planted(Plant::VisibleTooEarly) {
+            self.visible.store(lsn.0, Ordering::Release);
+        }
         if done {
+            hit(Mark::AnsweredFromMemory);
             // Everything before it is complete, so it may be seen at once (C2).
             self.visible.store(lsn.0, Ordering::Release);
             self.tell_keeper(state);
         } else {
-            let wants = if durability == Durability::Sync { Wants::Sync } else { Wants::Write };
+            let synced = durability == Durability::Sync && !is_planted(Plant::AnsweredBeforeSync);
+            let wants = if synced { Wants::Sync } else { Wants::Write };
             state.filling.wants = state.filling.wants.max(wants);
         }
         Appended { lsn, time, group: state.filling.id, done }
@@ -223,6 +230,7 @@ impl Shared {
             } else if state.preparing {
                 self.prepared.wait(state);
             } else {
+                hit(Mark::PoolMiss);
                 self.counts.pool_misses.fetch_add(1, Ordering::Relaxed);
                 self.prepare_spare(state)?;
             }
@@ -262,7 +270,10 @@ impl Shared {
             if group <= state.completed {
                 return Ok(());
             }
-            if let Some(failure) = &state.failure {
+            if let Some(failure) = state.failure.clone() {
+                if is_planted(Plant::FailureForgotten) {
+                    (state.completed, state.failure) = (failure.group, None);
+                }
                 return Err(if group == failure.group {
                     outcome_unknown(&failure.error)
                 } else {
@@ -327,7 +338,9 @@ impl Shared {
 
     /// The only writes and syncs of the commit path.
     fn write_group(&self, group: &Group) -> Result<()> {
-        if !group.is_empty() {
+        if group.is_empty() {
+            hit(Mark::NothingToWrite);
+        } else {
             self.counts.groups.fetch_add(1, Ordering::Relaxed);
             for piece in &group.pieces {
                 let written = piece.segment.file.write_all_at(&piece.bytes, piece.start);
@@ -339,7 +352,7 @@ impl Shared {
         if group.wants == Wants::Sync {
             for segment in &group.to_sync {
                 self.counts.syncs.fetch_add(1, Ordering::Relaxed);
-                segment.file.sync_data().map_err(|error| stopped("sync", segment, error, 0))?;
+                segment.sync().map_err(|error| stopped("sync", segment, error, 0))?;
             }
         }
         Ok(())
@@ -361,6 +374,7 @@ pub(super) fn refuse_if_stopped(state: &State) -> Result<()> {
 }
 
 fn outcome_unknown(cause: &Error) -> Error {
+    hit(Mark::OutcomeUnknown);
     cause
         .clone()
         .as_kind(ErrorKind::OutcomeUnknown)
@@ -368,6 +382,7 @@ fn outcome_unknown(cause: &Error) -> Error {
 }
 
 pub(super) fn poisoned(cause: &Error) -> Error {
+    hit(Mark::Poisoned);
     cause.clone().as_kind(ErrorKind::Poisoned).within(
         "nothing of this call was written, because an earlier write or sync of the log failed: \
          close the store and open it again",

@@ -12,12 +12,14 @@ use std::collections::BTreeMap;
 
 use crate::base::codec::{to_u64, to_usize};
 use crate::base::limits::PAGE;
+use crate::base::mark::{Mark, hit};
+use crate::base::plant::{Plant, is_planted};
 use crate::base::{Error, Lsn, Result, SegmentNumber, Seq, Timestamp};
 
 use super::draft::{Draft, Payload, Spot, Writer, end_payload, start_payload};
 use super::format::{
-    Kind, RECORD_HEADER, RECORDS_START, SEGMENT_END_LEN, SEGMENT_START_LEN, page_ceil, page_floor,
-    stamp_claim,
+    Kind, RECORD_HEADER, RECORDS_START, RecordHeader, SEGMENT_END_LEN, SEGMENT_START_LEN,
+    page_ceil, page_floor, stamp_claim,
 };
 use super::mend::Mended;
 use super::scan::Position;
@@ -158,12 +160,16 @@ impl State {
     /// Whether a record of `record_len` bytes fits, its segment's start and end included.
     pub(super) fn has_room(&self, record_len: u64, segment_bytes: u64) -> bool {
         let start = if self.start_after.is_some() { SEGMENT_START_LEN } else { 0 };
-        let end = self.offset + to_u64(start + SEGMENT_END_LEN) + record_len;
+        let end_len = if is_planted(Plant::NoRoomForEnd) { 0 } else { SEGMENT_END_LEN };
+        let end = self.offset + to_u64(start + end_len) + record_len;
         end <= segment_bytes
     }
 
     /// Ends the active segment and goes on in `next`, which is durable under its name.
     pub(super) fn rotate(&mut self, next: Segment) {
+        if !self.filling.is_empty() {
+            hit(Mark::RotationInGroup);
+        }
         self.put(Kind::SegmentEnd, &end_payload(&next));
         let before = std::mem::replace(&mut self.active, next.clone());
         self.offset = RECORDS_START;
@@ -204,6 +210,9 @@ impl State {
             return;
         }
         let (gap, header) = (SECTOR - filled, to_u64(RECORD_HEADER));
+        if gap < header {
+            hit(Mark::FillerOverSector);
+        }
         let len = if gap < header { gap + SECTOR - header } else { gap - header };
         self.put(Kind::TimeMark, &Payload::new(vec![0; to_usize(len)]));
     }
@@ -231,9 +240,13 @@ impl State {
     /// Takes the filling group for its leader and starts the next one.
     pub(super) fn take_group(&mut self) -> Group {
         assert!(self.leading.is_none() && self.failure.is_none(), "one leader at a time, G4");
+        let too_early = is_planted(Plant::PageCopiedEarly).then(|| self.partial_page());
         self.stamp_claim();
         // After the stamp: the next group writes these bytes again, and they must be the same.
-        let page = self.partial_page();
+        let page = too_early.unwrap_or_else(|| self.partial_page());
+        if !page.is_empty() {
+            hit(Mark::PageCarried);
+        }
         let next =
             Group::new(self.filling.id + 1, self.active.clone(), self.offset, page, self.position);
         let mut group = std::mem::replace(&mut self.filling, next);
@@ -248,6 +261,9 @@ impl State {
             piece.bytes.resize(to_usize(page_ceil(to_u64(piece.bytes.len()))), 0);
         }
         group.to_sync = self.dirty.values().map(|dirty| dirty.segment.clone()).collect();
+        if is_planted(Plant::OnlyLastSegmentSynced) {
+            group.to_sync.drain(..group.to_sync.len().saturating_sub(1));
+        }
         group
     }
 
@@ -257,15 +273,25 @@ impl State {
         let Some(piece) = self.filling.pieces.first_mut() else { return };
         let (salt, offset) = (piece.segment.salt, piece.start + to_u64(first));
         if let Some(header) = piece.bytes.get_mut(first..) {
-            stamp_claim(header, salt, offset, self.durable.seq);
-            self.claimed = self.durable.seq;
+            let mut claim = self.durable.seq;
+            if is_planted(Plant::ClaimTooEarly)
+                && let Ok(first) = RecordHeader::decode(header, salt, offset)
+            {
+                claim = Seq(first.seq.0 - 1);
+            }
+            stamp_claim(header, salt, offset, claim);
+            self.claimed = claim;
         }
     }
 
     fn partial_page(&self) -> Vec<u8> {
         let Some(piece) = self.filling.pieces.last() else { return Vec::new() };
         let whole = piece.bytes.len() - piece.bytes.len() % PAGE;
-        piece.bytes.get(whole..).unwrap_or_default().to_vec()
+        let mut page = piece.bytes.get(whole..).unwrap_or_default().to_vec();
+        if is_planted(Plant::PageNotCarried) {
+            page.fill(0);
+        }
+        page
     }
 
     /// Records what became of `group`.
@@ -289,7 +315,11 @@ impl State {
         let last = group.pieces.last().map(|piece| piece.segment.number);
         for segment in &group.to_sync {
             if let Some(dirty) = self.dirty.get_mut(&segment.number) {
-                if dirty.confirming || Some(segment.number) == last {
+                if dirty.confirming && Some(segment.number) != last {
+                    hit(Mark::SealedConfirmed);
+                }
+                let again = !dirty.confirming && Some(segment.number) != last;
+                if !again || is_planted(Plant::SealedNotConfirmed) {
                     self.dirty.remove(&segment.number);
                 } else {
                     dirty.confirming = true;
@@ -312,7 +342,9 @@ impl State {
 
     /// A synced commit that no claim covers yet.
     pub(super) fn has_unclaimed_commits(&self) -> bool {
-        self.last_commit > self.claimed && !self.has_unsynced_commits()
+        self.last_commit > self.claimed
+            && !self.has_unsynced_commits()
+            && !is_planted(Plant::IdleNeverClaimed)
     }
 
     /// The last commit, and the latest time.

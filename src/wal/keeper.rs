@@ -7,6 +7,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::base::mark::{Mark, hit};
 use crate::base::{Error, Result};
 use crate::vfs::sync::MutexGuard;
 
@@ -72,6 +73,7 @@ impl Shared {
         match task {
             Task::Prepare => return self.prepare_spare(state),
             Task::Sync => {
+                hit(Mark::SyncByKeeper);
                 state.filling.wants = Wants::Sync;
                 self.lead(state);
             }
@@ -79,6 +81,7 @@ impl Shared {
                 let payload = Payload::new(Vec::new());
                 self.make_room(state, payload.record_len() + FILLER_BYTES_MAX)?;
                 if state.leading.is_none() && state.has_unclaimed_commits() {
+                    hit(Mark::ClaimByKeeper);
                     self.put_time_mark(state);
                     self.lead(state);
                 }

@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use crate::base::plant::{Plant, is_planted};
 use crate::base::{Error, ErrorKind, Lsn, Result, Timestamp};
 use crate::vfs::sync::Mutex;
 use crate::vfs::sync::atomic::{AtomicBool, Ordering};
@@ -333,14 +334,16 @@ impl Wal {
         self.shared.make_room(&mut state, payload.record_len() + FILLER_BYTES_MAX)?;
         state.closing = true;
         state.put_filler();
-        if !state.filling.is_empty() || state.has_unsynced_commits() {
-            state.filling.wants = Wants::Sync;
+        if !is_planted(Plant::CloseTooEarly) {
+            if !state.filling.is_empty() || state.has_unsynced_commits() {
+                state.filling.wants = Wants::Sync;
+                let group = state.filling.id;
+                self.shared.wait_for_group(&mut state, group)?;
+            }
+            state.confirm_active();
             let group = state.filling.id;
             self.shared.wait_for_group(&mut state, group)?;
         }
-        state.confirm_active();
-        let group = state.filling.id;
-        self.shared.wait_for_group(&mut state, group)?;
         state.put(Kind::CleanClose, &payload);
         state.filling.wants = Wants::Sync;
         let group = state.filling.id;

@@ -12,6 +12,8 @@
 //! `!` A crash after any of these steps finds the same log, and cuts at the same place.
 
 use crate::base::codec::{to_u64, to_usize};
+use crate::base::mark::{Mark, hit};
+use crate::base::plant::{Plant, is_planted};
 use crate::base::{Error, ErrorKind, Result};
 use crate::vfs::FileExt;
 
@@ -65,6 +67,12 @@ pub(super) fn cut(
     let tail_number = walked.kept.back().ok_or_else(tail_missing)?.segment.number;
     let fresh = dir.prepare(tail_number.next())?;
     end_tail(walked, &fresh)?;
+    if walked.kept.len() > 1 {
+        hit(Mark::RewriteSpansSegments);
+    }
+    if is_planted(Plant::TailShortenedEarly) {
+        reclaim(dir, walked.kept.back().ok_or_else(tail_missing)?, &fresh)?;
+    }
     let mut from = walked.unproven_from;
     for kept in &walked.kept {
         report.rewritten_bytes += write_again(kept, from)?;
@@ -95,6 +103,7 @@ fn end_tail(walked: &mut Walked, fresh: &Segment) -> Result<()> {
         position.draft(&draft, spot, &mut tail.bytes);
     };
     if tail.end == RECORDS_START {
+        hit(Mark::TailWithoutStart);
         draft(Kind::SegmentStart, &start);
     }
     draft(Kind::SegmentEnd, &end_payload(fresh));
@@ -116,8 +125,12 @@ fn write_again(kept: &Kept, from: u64) -> Result<u64> {
         Error::io("write the end of the log again", &shown_path(kept.segment.number), error)
             .at_offset(from)
     };
-    file.write_all_at(bytes, from).map_err(fail)?;
-    sync_twice(file).map_err(fail)?;
+    if !is_planted(Plant::TailNotWritten) {
+        file.write_all_at(bytes, from).map_err(fail)?;
+    }
+    if !is_planted(Plant::TailNotSynced) {
+        sync_twice(file).map_err(fail)?;
+    }
     Ok(to_u64(bytes.len()))
 }
 
@@ -131,10 +144,12 @@ fn reclaim(dir: &SegmentDir, tail: &Kept, fresh: &Segment) -> Result<()> {
         tail.segment.file.set_len(size).map_err(fail)?;
     }
     for number in segments_present(dir)?.into_iter().filter(|number| *number > fresh.number) {
+        hit(Mark::LeftoverRemoved);
         dir.runtime.vfs.remove(&dir.file_path(number)).map_err(fail)?;
     }
     for entry in dir.runtime.vfs.list(&dir.path).map_err(fail)? {
         if entry.name.ends_with(PREPARING_SUFFIX) {
+            hit(Mark::LeftoverRemoved);
             dir.runtime.vfs.remove(&dir.path.join(&entry.name)).map_err(fail)?;
         }
     }

@@ -5,6 +5,8 @@ use std::path::{Path, PathBuf};
 
 use crate::base::codec::{to_u64, to_usize};
 use crate::base::limits::SEGMENT_BYTES_DEFAULT;
+use crate::base::mark::{Mark, hit, hit_case};
+use crate::base::plant::{Plant, is_planted};
 use crate::base::{Error, ErrorKind, Result, SegmentNumber, StoreId, Term};
 use crate::vfs::{FileExt, Lock, OpenMode, Runtime, replace_file};
 
@@ -106,6 +108,7 @@ pub(super) fn open(
         Some(identity) => (identity, None),
         None => {
             let (label, decision) = decide(&seen);
+            hit_case(label);
             (create(dir, runtime, settings, decision)?, Some(label))
         }
     };
@@ -123,10 +126,13 @@ pub(super) fn open(
         bytes: walked.bytes,
         ..RecoveryReport::default()
     };
+    hit_case(report.case);
     let tail = match decision {
         Decision::Continue => mend::continue_in_place(&mut walked)?,
         // A store made just now has an empty first segment: nothing to cut, nothing to prove.
-        Decision::Cut if made.is_some() => mend::continue_in_place(&mut walked)?,
+        Decision::Cut if made.is_some() || is_planted(Plant::UncleanContinued) => {
+            mend::continue_in_place(&mut walked)?
+        }
         Decision::Cut => {
             // The crash may have come before the creation made its last names durable.
             sync_way(dir, runtime)?;
@@ -227,7 +233,7 @@ fn create_dirs(dir: &Path, runtime: &Runtime) -> Result<()> {
 /// have made any of them without a sync, and what is written below them would go with them.
 fn sync_way(dir: &Path, runtime: &Runtime) -> Result<()> {
     use io::ErrorKind::{InvalidInput, PermissionDenied, ReadOnlyFilesystem, Unsupported};
-    for above in dir.ancestors() {
+    for above in dir.ancestors().filter(|_| !is_planted(Plant::WayNotSynced)) {
         match runtime.vfs.sync_dir(above) {
             // What this user cannot change, no creation of this user has changed.
             Err(error)
@@ -245,7 +251,16 @@ fn sync_way(dir: &Path, runtime: &Runtime) -> Result<()> {
     Ok(())
 }
 
+/// What is held where the lock is not taken, which is a planted bug.
+#[derive(Debug)]
+struct NoLock;
+
+impl Lock for NoLock {}
+
 fn take_lock(dir: &Path, runtime: &Runtime) -> Result<Box<dyn Lock>> {
+    if is_planted(Plant::LockNotTaken) {
+        return Ok(Box::new(NoLock));
+    }
     let path = dir.join(LOCK_NAME);
     runtime.vfs.lock(&path).map_err(|error| match error.kind() {
         io::ErrorKind::WouldBlock => held(dir, runtime),
@@ -290,6 +305,7 @@ pub(super) fn look_for_identity(dir: &Path, runtime: &Runtime) -> Result<Option<
         .at_path(shown)
         .at_offset(8)),
         Err(HeaderFault::Damaged(what)) => {
+            hit(Mark::CaseE);
             let what = format!("{what}; restore a copy of this file or of the store");
             Err(Error::new(ErrorKind::Corrupt, what).at_path(shown).at_offset(0))
         }
@@ -383,6 +399,9 @@ fn create(
         store_id: identity.store_id,
         segment_bytes: identity.segment_bytes,
     };
+    if is_planted(Plant::IdentityTooEarly) {
+        publish_identity(dir, runtime, &identity)?;
+    }
     segments.prepare(SegmentNumber(1))?;
     if !settings.defer_identity {
         publish_identity(dir, runtime, &identity)?;

@@ -6,6 +6,8 @@ use std::sync::Arc;
 
 use crate::base::codec::to_u64;
 use crate::base::limits::PAGE;
+use crate::base::mark::{Mark, hit};
+use crate::base::plant::{Plant, is_planted};
 use crate::base::{Error, Result, SegmentNumber, StoreId};
 use crate::vfs::{File, FileExt, OpenMode, Runtime};
 
@@ -52,6 +54,23 @@ pub struct Segment {
     pub file: Arc<dyn File>,
 }
 
+impl Segment {
+    /// Syncs the records that were written to it.
+    ///
+    /// # Errors
+    /// As the file system says; then nothing may be written to the log any more (L3).
+    pub(super) fn sync(&self) -> io::Result<()> {
+        if is_planted(Plant::LogNotSynced) {
+            return Ok(());
+        }
+        let synced = self.file.sync_data();
+        if is_planted(Plant::FailedSyncRetried) {
+            return synced.or_else(|_| self.file.sync_data());
+        }
+        if is_planted(Plant::FailedSyncIgnored) { Ok(()) } else { synced }
+    }
+}
+
 /// Where segments live, and what all of them share.
 #[derive(Clone, Debug)]
 pub struct SegmentDir {
@@ -92,6 +111,7 @@ impl SegmentDir {
         let beside = self.path.join(format!("{:016}{PREPARING_SUFFIX}", number.0));
         let made = self.write_new(&beside, number, salt);
         if made.is_err() {
+            hit(Mark::PreparationFailed);
             // What is left is not part of the log, and the next preparation starts over; give
             // the space back now, since the disk may be full.
             let _ignored = self.runtime.vfs.remove(&beside);
@@ -101,7 +121,9 @@ impl SegmentDir {
             .vfs
             .rename(&beside, &self.file_path(number))
             .map_err(|error| fail("name", error))?;
-        self.runtime.vfs.sync_dir(&self.path).map_err(|error| fail("make durable", error))?;
+        if !is_planted(Plant::SegmentNameNotSynced) {
+            self.runtime.vfs.sync_dir(&self.path).map_err(|error| fail("make durable", error))?;
+        }
         Ok(Segment { number, salt, file })
     }
 
@@ -135,7 +157,9 @@ impl SegmentDir {
             file.write_all_at(&zeroes, offset)?;
             offset += to_u64(PAGE);
         }
-        sync_twice(file.as_ref())?;
+        if !is_planted(Plant::SegmentNotSynced) {
+            sync_twice(file.as_ref())?;
+        }
         Ok(file)
     }
 }

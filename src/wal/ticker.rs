@@ -3,6 +3,8 @@
 use std::time::Duration;
 
 use crate::base::Timestamp;
+use crate::base::mark::{Mark, hit};
+use crate::base::plant::{Plant, is_planted};
 use crate::vfs::Clock;
 
 /// A step this far ahead of the monotonic clock is not believed: one wild reading would push
@@ -26,7 +28,11 @@ impl Ticker {
 
     /// The time of a commit after `latest`.
     pub(super) fn next(&mut self, clock: &dyn Clock, latest: Timestamp) -> Timestamp {
-        self.now(clock).max(latest.next())
+        let now = self.now(clock);
+        if now <= latest {
+            hit(Mark::ClockWentBack);
+        }
+        if is_planted(Plant::TimeGoesBack) { now } else { now.max(latest.next()) }
     }
 
     fn now(&mut self, clock: &dyn Clock) -> Timestamp {
@@ -35,6 +41,7 @@ impl Ticker {
         let expected = wall.plus_micros(u64::try_from(elapsed).unwrap_or(u64::MAX));
         let now = clock.now();
         if now > expected.plus_micros(STEP_MAX_MICROS) {
+            hit(Mark::ClockSuspect);
             self.suspect = true;
             return expected;
         }

@@ -9,6 +9,7 @@ use std::path::PathBuf;
 
 use crate::base::codec::{to_u64, to_usize};
 use crate::base::limits::PAGE;
+use crate::base::plant::{Plant, is_planted};
 use crate::base::{Error, ErrorKind, Result, SegmentNumber, Seq};
 use crate::vfs::{FileExt, OpenMode};
 
@@ -104,6 +105,9 @@ impl Proof {
         if header.claim > self.claim {
             self.claim_before = self.claim;
             self.claim = header.claim;
+            if is_planted(Plant::OneClaimTrusted) {
+                self.claim_before = self.claim;
+            }
             while self.starts.front().is_some_and(|(seq, ..)| *seq <= self.claim_before) {
                 self.starts.pop_front();
             }
@@ -135,6 +139,9 @@ pub(super) fn walk(dir: &SegmentDir, writable: bool, replay: &mut Replay<'_>) ->
         let successor = walk_segment(dir, &mut walked, &mut proof, replay)?;
         forget_proven(&mut walked, &proof);
         let Some((next, next_salt)) = successor else { break };
+        if is_planted(Plant::ReplayStopsAtSegment) {
+            return Ok(walked);
+        }
         if !present.contains(&next) {
             let what = format!("segment {} names it as its successor, but it is missing", number.0);
             walked.damaged(ChainSeen::SuccessorMissing, what, shown_path(next), 0);
@@ -270,6 +277,7 @@ fn forget_proven(walked: &mut Walked, proof: &Proof) {
 fn look_beyond(dir: &SegmentDir, present: &[SegmentNumber], walked: &mut Walked) -> Result<()> {
     let hole = walked.position.seq.next();
     let Some(tail) = walked.kept.back() else { return Ok(()) };
+    let looks = !is_planted(Plant::RotCutAsTorn);
     let (end, salt, number) = (tail.end, tail.segment.salt, tail.segment.number);
     let len = to_u64(tail.bytes.len());
     if len < dir.segment_bytes {
@@ -280,9 +288,9 @@ fn look_beyond(dir: &SegmentDir, present: &[SegmentNumber], walked: &mut Walked)
     if let Some(last) = rest.iter().rposition(|byte| *byte != 0) {
         walked.rest = RestSeen::Debris;
         walked.torn_bytes = to_u64(last + 1);
-        walked.claimed = find_claim(&tail.bytes, end, salt, hole).is_some();
+        walked.claimed = looks && find_claim(&tail.bytes, end, salt, hole).is_some();
     }
-    for later in present.iter().filter(|later| **later > number) {
+    for later in present.iter().filter(|later| looks && **later > number) {
         if walked.claimed {
             break;
         }

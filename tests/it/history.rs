@@ -7,7 +7,7 @@ use jidoka::base::{ErrorKind, Lsn, Result, Timestamp};
 use jidoka::doc::{Condition, Documents, Operation, WriteOptions};
 use jidoka::store::Store;
 use jidoka::vfs::Runtime;
-use jidoka::vfs::memory::{MemoryVfs, SimClock, runtime};
+use jidoka::vfs::memory::{CrashMode, MemoryVfs, SimClock, runtime};
 use serde_json::json;
 use std::sync::Arc;
 
@@ -219,6 +219,24 @@ fn a_backup_costs_what_is_new() {
     assert_eq!(second.to_lsn.0, first.to_lsn.0 + 1);
     let third = backup("/store".as_ref(), "/copy".as_ref(), &runtime).unwrap();
     assert_eq!((third.to_lsn, third.files_copied), (second.to_lsn, 1));
+}
+
+#[test]
+fn a_copied_commit_whose_claim_a_power_cut_took_is_not_another_history() {
+    let disk = MemoryVfs::new();
+    let machine = runtime(&disk, 1);
+    let store = Store::builder("/store").runtime(machine.clone()).open().unwrap();
+    let docs = Documents::over(store.clone());
+    let written = docs.put("stock", "bell", &json!({"pieces": 12}), Condition::None).unwrap();
+    while store.step().unwrap() {}
+    let copied = backup("/store".as_ref(), "/copy".as_ref(), &machine).unwrap();
+    assert_eq!(copied.to_lsn, written.lsn);
+    // The commit was synced, the claim that followed it only written.
+    let after = disk.crash_with(CrashMode::Nothing);
+    let machine = runtime(&after, 2);
+    let _held = Store::builder("/store").runtime(machine.clone()).open().unwrap();
+    let again = backup("/store".as_ref(), "/copy".as_ref(), &machine).unwrap();
+    assert_eq!((again.to_lsn, again.files_copied), (written.lsn, 0));
 }
 
 #[test]

@@ -10,6 +10,7 @@ use super::fault::{FaultKind, Plan};
 use super::handle::{MemoryFile, MemoryLock};
 use super::observer::{Observers, Operation, OperationKind};
 use super::tree::Tree;
+use crate::base::mark::{Mark, hit};
 use crate::vfs::fs::{DirEntry, File, Lock, OpenMode, Vfs};
 use crate::vfs::sync::{Mutex, MutexGuard};
 
@@ -49,7 +50,10 @@ impl Disk {
         match fault {
             Some(FaultKind::Error(kind)) => Err(kind.into()),
             Some(FaultKind::NoSpace) => Err(io::ErrorKind::StorageFull.into()),
-            Some(FaultKind::Interrupted) => Err(io::ErrorKind::Interrupted.into()),
+            Some(FaultKind::Interrupted) => {
+                hit(Mark::Interrupted);
+                Err(io::ErrorKind::Interrupted.into())
+            }
             Some(FaultKind::CrashAll) => {
                 self.gone = true;
                 Err(io::Error::other("the disk is gone"))

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use super::disk::{Disk, MemoryVfs};
 use super::fault::FaultKind;
 use super::observer::OperationKind;
+use crate::base::mark::{Mark, hit};
 use crate::vfs::fs::{File, Lock};
 
 /// An open file; it stays usable without a name.
@@ -74,6 +75,9 @@ impl File for MemoryFile {
                 _ => bytes.len(),
             };
             let taken = bytes.get(..most).unwrap_or(bytes);
+            if matches!(fault, Some(FaultKind::ShortWrite(_))) {
+                hit(Mark::ShortWrite);
+            }
             disk.tree.file_mut(self.number)?.write(taken, offset, &mut disk.units)?;
             match fault {
                 Some(FaultKind::TornWrite { .. }) => Err(io::Error::other("the write failed")),

@@ -7,6 +7,7 @@ use super::crash::{Fate, Unit, UnitKind};
 use super::fault::SyncFailure;
 use super::sectors::{SECTOR, Sector, Sectors, bytes_of, locate, sector};
 use crate::base::codec::{to_u64, to_usize};
+use crate::base::mark::{Mark, hit};
 
 /// One pending change of a file.
 #[derive(Clone, Debug)]
@@ -142,6 +143,7 @@ impl Inode {
         let failure = match (self.health, failure) {
             (Health::Broken(seed), _) => Some(SyncFailure::Sticky { seed }),
             (Health::Owing(seed), None | Some(SyncFailure::Late { .. })) => {
+                hit(Mark::LateSyncTold);
                 Some(SyncFailure::KeptClean { seed })
             }
             (Health::Owing(_) | Health::Sound, failure) => failure,

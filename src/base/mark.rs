@@ -1,0 +1,178 @@
+//! Reachability marks: places that are seldom passed, and that an attack must have passed to be
+//! worth anything.
+//!
+//! Without the feature `sim`, [`hit`] is nothing. With it, each mark counts; the crash lab reports
+//! those that were never hit, because what is not reached is not tested.
+
+/// Makes the enum of the marks, their names, and a counter for each.
+macro_rules! marks {
+    ($($(#[doc = $doc:literal])+ $mark:ident = $name:literal,)+) => {
+        /// A place that is seldom passed.
+        #[non_exhaustive]
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+        pub enum Mark {
+            $($(#[doc = $doc])+ $mark,)+
+        }
+
+        impl Mark {
+            /// Every mark.
+            pub const ALL: &[Self] = &[$(Self::$mark,)+];
+
+            /// The name that reports show.
+            #[must_use]
+            pub const fn name(self) -> &'static str {
+                match self {
+                    $(Self::$mark => $name,)+
+                }
+            }
+
+            #[cfg(feature = "sim")]
+            fn counter(self) -> &'static std::sync::atomic::AtomicU64 {
+                use std::sync::atomic::AtomicU64;
+                match self {
+                    $(Self::$mark => {
+                        static COUNT: AtomicU64 = AtomicU64::new(0);
+                        &COUNT
+                    })+
+                }
+            }
+        }
+    };
+}
+
+marks! {
+    /// Recovery made a new store.
+    CaseA = "recovery @A: created",
+    /// Recovery finished a creation.
+    CaseB = "recovery @B: creation finished",
+    /// Recovery refused records without an identity.
+    CaseC = "recovery @C: identity missing",
+    /// Recovery refused somebody else's directory.
+    CaseD = "recovery @D: not a store",
+    /// Recovery refused a damaged identity.
+    CaseE = "recovery @E: identity damaged",
+    /// Recovery refused a log without its first segment.
+    CaseF = "recovery @F: first segment missing",
+    /// Recovery refused a log without a named segment.
+    CaseG = "recovery @G: successor missing",
+    /// Recovery refused a damaged segment header.
+    CaseH = "recovery @H: header damaged",
+    /// Recovery refused a hole that a later record claims.
+    CaseI = "recovery @I: rot",
+    /// Recovery continued in place.
+    CaseJ = "recovery @J: clean",
+    /// Recovery cut a log whose end is not torn.
+    CaseK = "recovery @K: cut, nothing torn",
+    /// Recovery cut a torn log.
+    CaseL = "recovery @L: cut, torn",
+    /// Recovery refused a last segment that is too short.
+    CaseM = "recovery @M: tail cut short",
+    /// The unproven tail that is written again lies in two segments or more.
+    RewriteSpansSegments = "recovery: the tail written again spans segments",
+    /// The segment that is cut has no record yet, not even its start.
+    TailWithoutStart = "recovery: the tail has no start",
+    /// Recovery removed a segment or a file that nobody names.
+    LeftoverRemoved = "recovery: a leftover was removed",
+    /// A segment was ended in the middle of a group.
+    RotationInGroup = "commit: a rotation inside a group",
+    /// A leader found nothing to write.
+    NothingToWrite = "commit: a leader with nothing to write",
+    /// A commit had to prepare a segment itself.
+    PoolMiss = "commit: no segment was prepared",
+    /// A commit was answered from memory alone.
+    AnsweredFromMemory = "commit: answered from memory",
+    /// A group begins with bytes of the group before.
+    PageCarried = "commit: a partial page was carried over",
+    /// A sealed segment was synced once more.
+    SealedConfirmed = "commit: a sealed segment was confirmed",
+    /// A commit's outcome is unknown.
+    OutcomeUnknown = "commit: outcome unknown",
+    /// A call was refused because the log had failed before.
+    Poisoned = "commit: poisoned",
+    /// The keeper claimed an idle log.
+    ClaimByKeeper = "keeper: claimed an idle log",
+    /// The keeper synced what nobody asked to be synced.
+    SyncByKeeper = "keeper: synced",
+    /// A segment could not be prepared.
+    PreparationFailed = "segment: preparation failed",
+    /// The gap in a sector was too small for a record.
+    FillerOverSector = "close: the filler reaches into the next sector",
+    /// The clock showed an earlier time than the log's.
+    ClockWentBack = "clock: went back",
+    /// The clock leapt ahead and was not believed.
+    ClockSuspect = "clock: suspect",
+    /// A conflict with another writer was decided again.
+    ConflictRetried = "store: a conflict was retried",
+    /// A request was answered from the first time.
+    RequestRepeated = "store: a request was repeated",
+    /// A key was forgotten after its deletion.
+    KeyForgotten = "store: a deleted key was forgotten",
+    /// An old version was kept because somebody may read it.
+    VersionHeld = "store: an old version was held",
+    /// A backup had nothing new to copy.
+    NothingToCopy = "copy: nothing new",
+    /// A restore left commits of the copy out.
+    RestoredPast = "copy: restored to an earlier commit",
+    /// The disk told of a failed sync one call late.
+    LateSyncTold = "disk: a late sync was told",
+    /// The disk took fewer bytes than it was given.
+    ShortWrite = "disk: a short write",
+    /// The disk interrupted a call.
+    Interrupted = "disk: an interrupted call",
+}
+
+impl Mark {
+    /// The mark of a row of recovery's table, by its label.
+    #[must_use]
+    pub fn of_case(label: &str) -> Option<Self> {
+        let cases = Self::ALL.iter().copied().filter(|mark| mark.name().starts_with("recovery @"));
+        let of = |mark: &Self| mark.name().split([' ', ':']).nth(1) == Some(label);
+        cases.clone().find(of)
+    }
+
+    /// How often it was hit since the process began.
+    #[cfg(feature = "sim")]
+    #[must_use]
+    pub fn count(self) -> u64 {
+        self.counter().load(std::sync::atomic::Ordering::Relaxed)
+    }
+}
+
+/// Counts that the place of `mark` was passed; nothing without the feature `sim`.
+#[cfg(not(feature = "sim"))]
+#[inline]
+pub const fn hit(_mark: Mark) {}
+
+/// Counts that the place of `mark` was passed; nothing without the feature `sim`.
+#[cfg(feature = "sim")]
+#[inline]
+pub fn hit(mark: Mark) {
+    mark.counter().fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+}
+
+/// Counts that recovery decided by the row with this label; nothing without the feature `sim`.
+#[cfg(not(feature = "sim"))]
+#[inline]
+pub const fn hit_case(_label: &str) {}
+
+/// Counts that recovery decided by the row with this label; nothing without the feature `sim`.
+#[cfg(feature = "sim")]
+pub fn hit_case(label: &str) {
+    if let Some(mark) = Mark::of_case(label) {
+        hit(mark);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_case_of_recovery_has_a_mark() {
+        for label in ["@A", "@B", "@C", "@D", "@E", "@F", "@G", "@H", "@I", "@J", "@K", "@L", "@M"]
+        {
+            assert!(Mark::of_case(label).is_some(), "{label}");
+        }
+        assert_eq!(Mark::of_case("@?"), None);
+    }
+}

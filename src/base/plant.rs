@@ -1,0 +1,203 @@
+//! Planted bugs: mistakes that the crash lab must find, or it is not believed.
+//!
+//! Each plant has exactly one branch, at the place where somebody could really make the mistake.
+//! Without the feature `planted-bugs`, [`is_planted`] is the constant false and the branches are
+//! gone; with it, one plant at a time is chosen while the program runs, so that one build serves
+//! all of them. Plants are global to the process: attack with one, then choose the next.
+
+/// Makes the enum of the plants, their names, and a flag for each.
+macro_rules! plants {
+    ($($(#[doc = $doc:literal])+ $plant:ident = $name:literal,)+) => {
+        /// A planted bug: what is wrong, where, and the rules of the oracle that it may break.
+        #[non_exhaustive]
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+        pub enum Plant {
+            $($(#[doc = $doc])+ $plant,)+
+        }
+
+        impl Plant {
+            /// Every plant.
+            pub const ALL: &[Self] = &[$(Self::$plant,)+];
+
+            /// The name a command line knows it by.
+            #[must_use]
+            pub const fn name(self) -> &'static str {
+                match self {
+                    $(Self::$plant => $name,)+
+                }
+            }
+
+            #[cfg(feature = "planted-bugs")]
+            fn flag(self) -> &'static std::sync::atomic::AtomicBool {
+                use std::sync::atomic::AtomicBool;
+                match self {
+                    $(Self::$plant => {
+                        static CHOSEN: AtomicBool = AtomicBool::new(false);
+                        &CHOSEN
+                    })+
+                }
+            }
+        }
+    };
+}
+
+plants! {
+    // The commit path.
+
+    /// `wal::segment`: the log is never synced. R1.
+    LogNotSynced = "log-not-synced",
+    /// `wal::commit`: a synced commit is answered when it was only written. R1.
+    AnsweredBeforeSync = "answered-before-sync",
+    /// `wal::segment`: a failed sync is tried again, and the second answer believed (L3). R1.
+    FailedSyncRetried = "failed-sync-retried",
+    /// `wal::segment`: a failed sync is taken for a success. R1.
+    FailedSyncIgnored = "failed-sync-ignored",
+    /// `wal::commit`: after a failure the next commits go on (C3). R6.
+    FailureForgotten = "failure-forgotten",
+    /// `wal::commit`: a commit can be seen as soon as it is appended (C2). R6.
+    VisibleTooEarly = "visible-too-early",
+    /// `wal::group`: of a group in two segments, only the last is synced. R1, R7.
+    OnlyLastSegmentSynced = "only-last-segment-synced",
+    /// `wal::group`: a sealed segment is not synced once more, so a late report is missed. R1.
+    SealedNotConfirmed = "sealed-not-confirmed",
+    /// `wal::group`: a claim names what was appended, not what was synced (W2). R7.
+    ClaimTooEarly = "claim-too-early",
+    /// `wal::group`: the partial page is copied before the claim is stamped into it, so the page
+    /// is written a second time with other bytes. R1, R8.
+    PageCopiedEarly = "page-copied-early",
+    /// `wal::group`: the partial page is not carried into the next group (G2). R1.
+    PageNotCarried = "page-not-carried",
+    /// `wal::group`: a segment is filled without leaving room for its end. R1, R7.
+    NoRoomForEnd = "no-room-for-end",
+    /// `wal::keeper`: an idle log is never claimed, so rot in its last group is cut as torn. R8.
+    IdleNeverClaimed = "idle-never-claimed",
+    /// `wal::log`: the clean close is written before what it closes is synced. R5.
+    CloseTooEarly = "close-too-early",
+    /// `wal::ticker`: a commit's time follows the clock alone, also back. Panic, R7.
+    TimeGoesBack = "time-goes-back",
+
+    // Files.
+
+    /// `wal::segment`: a segment is named before its bytes are synced. R7.
+    SegmentNotSynced = "segment-not-synced",
+    /// `wal::segment`: the name of a prepared segment is not synced (W4). R1, R7.
+    SegmentNameNotSynced = "segment-name-not-synced",
+    /// `vfs::replace`: the replacing file is not synced before it is renamed. R7, R12.
+    ReplacementNotSynced = "replacement-not-synced",
+    /// `vfs::replace`: the rename is not synced. R1, R7.
+    ReplacementNameNotSynced = "replacement-name-not-synced",
+    /// `vfs::fs`: a write that took fewer bytes is taken for whole. R1.
+    ShortWriteIgnored = "short-write-ignored",
+    /// `vfs::fs`: an interrupted write is an error. R11.
+    InterruptedIsError = "interrupted-is-error",
+    /// `wal::open`: the store's lock is not taken. R11.
+    LockNotTaken = "lock-not-taken",
+    /// `wal::open`: the identity is published before there is a first segment. R7.
+    IdentityTooEarly = "identity-too-early",
+    /// `wal::open`: the names on the way to a store whose creation was killed stay unsynced. R5.
+    WayNotSynced = "way-not-synced",
+
+    // Recovery.
+
+    /// `wal::open`: appending goes on in place after an unclean end (W3, W5). R5.
+    UncleanContinued = "unclean-continued",
+    /// `wal::mend`: the unproven tail is not written again before it is served (W5). R5.
+    TailNotWritten = "tail-not-written",
+    /// `wal::mend`: the tail is written again but not synced (W5). R5.
+    TailNotSynced = "tail-not-synced",
+    /// `wal::mend`: the torn segment is shortened before its end is durable. R7.
+    TailShortenedEarly = "tail-shortened-early",
+    /// `wal::walk`: one claim is taken for a proof, where a sync may fail a call late. R1, R5.
+    OneClaimTrusted = "one-claim-trusted",
+    /// `wal::walk`: the log ends where its first segment does. R1.
+    ReplayStopsAtSegment = "replay-stops-at-segment",
+    /// `wal::walk`: claims after a hole are not looked for, so rot is cut as torn (L4). R8.
+    RotCutAsTorn = "rot-cut-as-torn",
+    /// `wal::scan`: a record counts although its payload is not what was written. R3, R7, R8.
+    PayloadNotChecked = "payload-not-checked",
+    /// `wal::format`: the checksum begins without salt and offset, so a payload can imitate a
+    /// record. R7.
+    ChecksumNotSeeded = "checksum-not-seeded",
+    /// `wal::format`: the header's checksum is not compared. R7.
+    ChecksumNotCompared = "checksum-not-compared",
+
+    // Batches, requests, conditions.
+
+    /// `store::write`: a batch becomes two records. R3.
+    BatchSplit = "batch-split",
+    /// `store::write`: a commit that was only written is answered as durable. R1.
+    BufferedCalledDurable = "buffered-called-durable",
+    /// `store::write`: a deletion is not applied at replay. R3.
+    DeletionNotReplayed = "deletion-not-replayed",
+    /// `store::write`: answers to requests are not rebuilt at replay. R6.
+    RequestsNotReplayed = "requests-not-replayed",
+    /// `store::snapshot`: old versions go although a snapshot holds them. R3.
+    SnapshotNotPinned = "snapshot-not-pinned",
+    /// `doc::write`: a condition on a revision is not checked. R6.
+    ConditionIgnored = "condition-ignored",
+
+    // Copies.
+
+    /// `archive::backup`: a copy takes what no claim covers yet. R12.
+    BackupBeyondClaims = "backup-beyond-claims",
+    /// `archive::restore`: the commit that was asked for is left out. R12.
+    RestoreOneShort = "restore-one-short",
+
+    // The lab itself.
+
+    /// `sim::oracle`: expects a commit that was never acknowledged. A lab that does not fail
+    /// with it cannot fail at all. R1.
+    Canary = "canary",
+}
+
+impl std::fmt::Display for Plant {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+impl std::str::FromStr for Plant {
+    type Err = String;
+
+    fn from_str(name: &str) -> Result<Self, Self::Err> {
+        let found = Self::ALL.iter().copied().find(|plant| plant.name() == name);
+        found.ok_or_else(|| format!("no bug is planted under the name {name:?}"))
+    }
+}
+
+/// Whether `plant` is the chosen one: never, without the feature `planted-bugs`.
+#[cfg(not(feature = "planted-bugs"))]
+#[inline]
+#[must_use]
+pub const fn is_planted(_plant: Plant) -> bool {
+    false
+}
+
+/// Whether `plant` is the chosen one: never, without the feature `planted-bugs`.
+#[cfg(feature = "planted-bugs")]
+#[inline]
+#[must_use]
+pub fn is_planted(plant: Plant) -> bool {
+    plant.flag().load(std::sync::atomic::Ordering::Relaxed)
+}
+
+/// Plants one bug in the whole process, in place of any other, or none.
+#[cfg(feature = "planted-bugs")]
+pub fn choose(chosen: Option<Plant>) {
+    for plant in Plant::ALL {
+        plant.flag().store(chosen == Some(*plant), std::sync::atomic::Ordering::Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_unique_and_are_read_back() {
+        for plant in Plant::ALL {
+            assert_eq!(plant.name().parse(), Ok(*plant));
+        }
+        assert!("no-such-bug".parse::<Plant>().is_err());
+    }
+}
