@@ -274,9 +274,15 @@ pub(super) fn look_for_identity(dir: &Path, runtime: &Runtime) -> Result<Option<
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(Error::io("open the identity file", &shown, error)),
     };
-    let bytes = file
-        .read_whole(identity::FILE_BYTES_MAX)
-        .map_err(|error| Error::io("read the identity file", &shown, error))?;
+    let bytes = match file.read_whole(identity::FILE_BYTES_MAX) {
+        Ok(bytes) => bytes,
+        Err(error) if error.kind() == io::ErrorKind::FileTooLarge => {
+            let what = "the identity file is longer than any; restore a copy of it or the store";
+            let error = Error::new(ErrorKind::Corrupt, what).at_path(shown);
+            return Err(error.at_offset(identity::FILE_BYTES_MAX));
+        }
+        Err(error) => return Err(Error::io("read the identity file", &shown, error)),
+    };
     match Identity::decode(&bytes) {
         Ok(identity) => Ok(Some(identity)),
         Err(HeaderFault::Newer) => Err(Error::new(

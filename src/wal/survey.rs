@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use crate::base::codec::{to_u64, to_usize};
 use crate::base::limits::PAGE;
 use crate::base::{Error, ErrorKind, Lsn, Result, SegmentNumber, Seq};
-use crate::vfs::{FileExt, OpenMode, Runtime};
+use crate::vfs::{OpenMode, Runtime};
 
 use super::format::{RECORDS_START, RecordFault, Salt};
 use super::header::{HeaderFault, SegmentHeader};
@@ -107,8 +107,12 @@ impl Surveyor<'_, '_> {
             let fail = |error| Error::io("read", &shown_path(number), error);
             let vfs = &self.dir.runtime.vfs;
             let file = vfs.open(&self.dir.file_path(number), OpenMode::Read).map_err(fail)?;
-            let bytes = file.read_whole(self.dir.segment_bytes).map_err(fail)?;
+            let (bytes, is_longer) = self.dir.read(file.as_ref()).map_err(fail)?;
             self.survey.bytes += to_u64(bytes.len());
+            if is_longer {
+                let what = "the segment is longer than it was made";
+                self.damaged(number, self.dir.segment_bytes, what);
+            }
             let what = match SegmentHeader::decode(bytes.get(..PAGE).unwrap_or(&bytes)) {
                 Ok(header)
                     if header.store_id == self.dir.store_id
@@ -195,6 +199,11 @@ impl Surveyor<'_, '_> {
             if !self.is_claimed(segment, offset, later) {
                 let end = window.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1);
                 self.survey.torn_bytes += to_u64(end);
+                let len = to_u64(segment.bytes.len());
+                if len < self.dir.segment_bytes {
+                    let what = "the log's last segment is shorter than it was made";
+                    self.damaged(segment.number, len, what);
+                }
                 return Ok(None);
             }
             self.damaged(segment.number, offset, what);

@@ -7,6 +7,7 @@ use jidoka::doc::{Condition, Documents};
 use jidoka::ops::{VerifyReport, verify};
 use jidoka::store::Store;
 use jidoka::vfs::memory::{MemoryVfs, runtime};
+use jidoka::vfs::{OpenMode, Vfs};
 use serde_json::json;
 
 fn dump(docs: &Documents) -> Vec<u8> {
@@ -94,9 +95,32 @@ fn every_damage_is_listed_not_only_the_first() {
 }
 
 #[test]
+fn a_file_of_another_length_is_reported_where_it_is_refused() {
+    let (disk, content) = small_store();
+    let files = disk.files().into_iter().filter(|(path, _)| !path.ends_with("LOCK"));
+    for (path, size) in files.collect::<Vec<_>>() {
+        for len in [0, size / 2, size - 8, size + 8, size + (2 << 20)] {
+            let damaged = disk.kill();
+            let file = damaged.open(&path, OpenMode::ReadWrite).unwrap();
+            file.set_len(len).unwrap();
+            let (found, name) = (report(&damaged), format!("{} of {len} bytes", path.display()));
+            match open(&damaged) {
+                Ok(docs) => assert!(dump(&docs) == content && len < size, "{name}"),
+                Err(error) => {
+                    assert_eq!(error.kind(), ErrorKind::Corrupt, "{name}: {error:?}");
+                    let place = error.place();
+                    assert!(place.path.is_some() && place.offset.is_some(), "{name}: {error:?}");
+                    assert!(!found.is_ok(), "{name}: {error:?}");
+                }
+            }
+        }
+    }
+}
+
+#[test]
 fn a_store_without_its_identity_and_a_directory_without_a_store_are_told_apart() {
     let (disk, _) = small_store();
-    jidoka::vfs::Vfs::remove(&disk, Path::new("/store/IDENTITY")).unwrap();
+    disk.remove(Path::new("/store/IDENTITY")).unwrap();
     assert_eq!(report(&disk).damage.len(), 1);
     let missing = verify(Path::new("/elsewhere"), &runtime(&disk, 1), false).unwrap_err();
     assert_eq!(missing.kind(), ErrorKind::NotFound);
