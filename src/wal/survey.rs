@@ -179,6 +179,8 @@ impl Surveyor<'_, '_> {
             let window = segment.bytes.get(to_usize(offset)..).unwrap_or_default();
             let found =
                 read_record(window, offset, self.dir.segment_bytes, segment.salt, &self.position);
+            // An intact record of another version is never taken for a torn one.
+            let is_newer = matches!(found, Found::Fault(RecordFault::Newer));
             let what = match found {
                 Found::Record(record, position) => match neighbours.check(&record) {
                     Ok(successor) => {
@@ -196,7 +198,8 @@ impl Surveyor<'_, '_> {
                 Found::Fault(RecordFault::Invalid(what)) => what,
                 Found::NeedBytes(_) => "the segment is cut short",
             };
-            if !self.is_claimed(segment, offset, later) {
+            let is_claimed = self.is_claimed(segment, offset, later);
+            if !is_newer && !is_claimed {
                 let end = window.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1);
                 self.survey.torn_bytes += to_u64(end);
                 let len = to_u64(segment.bytes.len());
@@ -208,7 +211,7 @@ impl Surveyor<'_, '_> {
             }
             self.damaged(segment.number, offset, what);
             let Some(next) = self.resume(segment, offset)? else {
-                return Ok(Some((segment.number.next(), None)));
+                return Ok(is_claimed.then(|| (segment.number.next(), None)));
             };
             offset = next;
         }
