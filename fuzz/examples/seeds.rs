@@ -14,7 +14,8 @@ use jidoka_fuzz::shop::Shop;
 
 const CASES: u64 = 64;
 const QUERIES: [&str; 4] = [
-    "details.stage = \"paint\"\nat:desc\n123\n{\"at\":1,\"details\":{\"stage\":\"paint\"}}\n{\"at\":2}",
+    "details.stage = \"paint\"\nat:desc\n123\n{\"at\":1,\"details\":{\"stage\":\"paint\"}}\n\
+     {\"at\":2}",
     "n >= 10\nn\n\n{\"n\":9}\n{\"n\":10.0}\n{\"n\":\"10\"}\n[1]\nnull",
     "at ^= 2026\nid:asc\n1\n{\"at\":\"2026-01-01\"}",
     "a != [1,{\"b\":null}]\na.0.b\n12345\n{\"a\":[1,{\"b\":null}]}\n{}",
@@ -23,7 +24,8 @@ const TEXTS: [&str; 5] = [
     "{\"id\":\"a\",\"n\":[1,2.5e-7,-0.0,true,null],\"t\":\"\\u00e9\\ud83d\\ude00\"}",
     "{\"id\":1}\n{\"work_order_id\":\"w\",\"stages\":[]}\n\n{\"x\":",
     "[{\"id\":\"a\"},{\"id\":\"\"},3,\"four\"]",
-    "{\"receipts\":[{\"receipt_id\":\"r\",\"stage\":\"build\"}],\"andons\":[{\"andon_id\":7}],\"by\":1}",
+    "{\"receipts\":[{\"receipt_id\":\"r\",\"stage\":\"build\"}],\
+     \"andons\":[{\"andon_id\":7}],\"by\":1}",
     "{\"repo\":\"a/b\",\"number\":12}\n{\"git_sha\":\"00ff\"}",
 ];
 
