@@ -135,8 +135,13 @@ fn open_copy(dest: &Path, reader: &LogReader, runtime: &Runtime) -> Result<(Box<
         }
         fail(error)
     })?;
+    // A tool that moved the copy may have left an empty directory behind.
+    let log = dest.join(LOG_DIR);
+    let is_missing = |error: io::Error| error.kind() == io::ErrorKind::NotFound;
+    if found.is_none() || runtime.vfs.list(&log).is_err_and(is_missing) {
+        make_dir(&log, runtime).map_err(fail)?;
+    }
     if found.is_none() {
-        make_dir(&dest.join(LOG_DIR), runtime).map_err(fail)?;
         let identity = reader.identity().encode();
         replace_file(runtime.vfs.as_ref(), dest, COPY_NAME, &identity).map_err(fail)?;
     }

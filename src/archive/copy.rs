@@ -168,7 +168,12 @@ fn ranges(path: &Path, runtime: &Runtime) -> Result<Vec<(Lsn, Lsn)>> {
 fn read_file(dir: &Path, name: &str, limit: u64, runtime: &Runtime) -> Result<Option<Vec<u8>>> {
     let fail = |error| Error::io("read the copy's file", Path::new(name), error);
     match runtime.vfs.open(&dir.join(name), OpenMode::Read) {
-        Ok(file) => file.read_whole(limit).map(Some).map_err(fail),
+        Ok(file) => match file.read_whole(limit) {
+            Err(error) if error.kind() == io::ErrorKind::FileTooLarge => {
+                Err(corrupt("the file is longer than it was written", name, limit))
+            }
+            read => read.map(Some).map_err(fail),
+        },
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(error) => Err(fail(error)),
     }

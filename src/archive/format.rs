@@ -227,6 +227,7 @@ pub fn take_record(cursor: &mut Cursor<'_>) -> Result<OwnedRecord, Malformed> {
     let (mismatch, unknown) =
         (bad("the record's checksum does not match"), bad("the record is of an unknown kind"));
     let wrong_payload = bad("the record's payload hash does not match");
+    let at_the_end = bad("a number of the record is at the end of its space");
     let bytes = cursor.bytes(RECORD_HEADER)?;
     let mut fields = Cursor::new(bytes);
     if crc32c(bytes.get(4..).unwrap_or_default()) != fields.u32()? {
@@ -240,6 +241,9 @@ pub fn take_record(cursor: &mut Cursor<'_>) -> Result<OwnedRecord, Malformed> {
         _ => return Err(unknown),
     };
     let (time, chain, payload_hash) = (Timestamp(fields.u64()?), fields.u64()?, fields.u64()?);
+    if [lsn.0, term.0, time.0].contains(&u64::MAX) {
+        return Err(at_the_end);
+    }
     let payload = cursor.bytes(widen(length))?;
     if hash64(payload) != payload_hash {
         return Err(wrong_payload);

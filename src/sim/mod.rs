@@ -21,6 +21,7 @@ mod generate;
 mod image;
 #[cfg(feature = "cli")]
 mod lab;
+mod lives;
 mod model;
 mod oracle;
 mod report;

@@ -7,13 +7,13 @@ use std::sync::Arc;
 use crate::base::{Error, ErrorKind, Lsn, Timestamp};
 use crate::doc::Documents;
 use crate::store::{Snapshot, Store};
-use crate::vfs::memory::{CrashMode, MemoryVfs, Operation, SimClock, draw, runtime};
+use crate::vfs::memory::{MemoryVfs, Operation, SimClock, draw, runtime};
 use crate::vfs::sync::Mutex;
 use crate::vfs::{Clock, Runtime};
 
 use super::case::{Action, Case, Step};
 use super::image::{Attack, STORE, Seen, panic_text};
-use super::model::{Model, content, observe};
+use super::model::{Model, observe};
 use super::oracle::{Failure, Rule, View};
 use super::report::Counts;
 use super::write::Asked;
@@ -22,7 +22,7 @@ use super::write::Asked;
 #[derive(Debug)]
 pub(super) struct Scene {
     pub(super) view: View,
-    attack: Attack,
+    pub(super) attack: Attack,
     seen: Seen,
     failure: Option<Failure>,
     /// What happened, for a person; only when a case is replayed.
@@ -50,10 +50,10 @@ pub(super) struct Player<'a> {
     /// Faults may happen from now on, so errors are legal.
     pub(super) faulty: bool,
     /// Faults planned on this disk, and whether one of them is a late sync that goes on.
-    planned: u64,
-    lies_for_good: bool,
+    pub(super) planned: u64,
+    pub(super) lies_for_good: bool,
     /// A snapshot, and what it must show.
-    held: Option<(Snapshot, u64)>,
+    pub(super) held: Option<(Snapshot, u64)>,
     /// The last commit in the copy.
     pub(super) copied: Lsn,
     life: u64,
@@ -203,7 +203,7 @@ impl<'a> Player<'a> {
     }
 
     /// Opens the store, and lets what it shows decide what was unknown.
-    fn open(&mut self, how: &str) -> Outcome {
+    pub(super) fn open(&mut self, how: &str) -> Outcome {
         self.life += 1;
         self.watch();
         let builder = Store::builder(STORE).segment_bytes(self.case.config.segment_bytes);
@@ -320,7 +320,7 @@ impl<'a> Player<'a> {
     }
 
     /// Takes the answer to a call that appends no commit.
-    fn note(&mut self, answer: Result<(), Error>) -> Outcome {
+    pub(super) fn note(&mut self, answer: Result<(), Error>) -> Outcome {
         match answer {
             Ok(()) if !self.stopped => Ok(()),
             Ok(()) => Err(self.fail(Rule::R6, "acknowledged after a failure of the log")),
@@ -331,72 +331,6 @@ impl<'a> Player<'a> {
             }
             Err(error) => Err(self.fail(Rule::R11, error.to_string())),
         }
-    }
-
-    /// Opens the store that is open already: that must be refused.
-    fn open_beside(&mut self) -> Outcome {
-        let builder = Store::builder(STORE).segment_bytes(self.case.config.segment_bytes);
-        match builder.runtime(self.runtime()).open() {
-            Err(error) if error.kind() == ErrorKind::Locked || self.faulty => Ok(()),
-            Err(error) => Err(self.fail(Rule::R11, format!("instead of a lock: {error}"))),
-            Ok(_) => Err(self.fail(Rule::R11, "the store was opened twice")),
-        }
-    }
-
-    /// Compares the snapshot that is held, and takes the next.
-    fn hold_snapshot(&mut self) -> Outcome {
-        self.compare_snapshot()?;
-        self.held = Some((self.store()?.snapshot(), self.model.hash));
-        Ok(())
-    }
-
-    fn compare_snapshot(&mut self) -> Outcome {
-        let Some((snapshot, was)) = self.held.take() else { return Ok(()) };
-        let shown = content(&snapshot).map_err(|error| self.fail(Rule::R11, error.to_string()))?;
-        if shown == was {
-            return Ok(());
-        }
-        let detail = format!("the snapshot of {} shows something else now", snapshot.lsn());
-        Err(self.fail(Rule::R3, detail))
-    }
-
-    fn reopen(&mut self) -> Outcome {
-        self.compare_snapshot()?;
-        if let Some(docs) = self.docs.take() {
-            let closed = docs.store().close();
-            drop(docs);
-            self.note(closed)?;
-        }
-        self.open("reopen")
-    }
-
-    /// Goes on with another disk; whatever still uses this one fails.
-    fn change_disk(&mut self, disk: MemoryVfs) {
-        self.disk.clear_observer();
-        self.disk.halt();
-        self.docs = None;
-        self.held = None;
-        self.disk = disk;
-        self.heal();
-    }
-
-    /// The disk is another one: nothing is planned on it.
-    const fn heal(&mut self) {
-        (self.faulty, self.lies_for_good, self.planned) = (false, false, 0);
-    }
-
-    fn power_cut(&mut self, step: u64) -> Outcome {
-        if self.scene.lock().attack.lying {
-            return Ok(());
-        }
-        let seed = draw(self.case.seed, step.wrapping_mul(3));
-        let keep_per_256 = u8::try_from(seed % 256).unwrap_or(128);
-        let cut = self.disk.crash_with(CrashMode::Random { seed, keep_per_256 });
-        self.change_disk(cut);
-        let mut scene = self.scene.lock();
-        scene.view.written = scene.view.durable;
-        drop(scene);
-        self.open("power cut")
     }
 }
 

@@ -123,7 +123,9 @@ impl Player<'_> {
             self.stopped = true;
             return None;
         }
-        if expected || (self.faulty && error.is_retryable()) {
+        // A stopped store decides conditions on what it appended, and the model cannot know that.
+        let undecided = matches!(error.kind(), ErrorKind::Conflict | ErrorKind::NotFound);
+        if expected || (self.faulty && error.is_retryable()) || (self.stopped && undecided) {
             return None;
         }
         Some((Rule::R11, format!("refused: {error}")))

@@ -34,7 +34,9 @@ pub fn parse_directory_entry(key: &[u8], value: &[u8]) -> Option<(Keyspace, Keys
         _ => return None,
     };
     let keyspace = Keyspace::in_namespace(namespace, std::str::from_utf8(name).ok()?).ok()?;
-    Some((keyspace, KeyspaceId(u32::from_le_bytes(value.try_into().ok()?))))
+    let id = KeyspaceId(u32::from_le_bytes(value.try_into().ok()?));
+    // 0 is the directory itself, and after the last number there is no next one to offer.
+    (id != DIRECTORY && id.0 < u32::MAX).then_some((keyspace, id))
 }
 
 #[derive(Debug, Default)]
@@ -55,6 +57,7 @@ impl Directory {
     /// A number that no keyspace has or was ever offered; a batch that is refused burns it.
     pub(super) fn offer(&self) -> KeyspaceId {
         let mut names = self.0.write();
+        assert!(names.last < u32::MAX - 1, "every keyspace number is used up");
         names.last += 1;
         KeyspaceId(names.last)
     }
@@ -86,5 +89,7 @@ mod tests {
         assert_eq!(parse_directory_entry(b"", b""), None);
         assert_eq!(parse_directory_entry(b"xreceipts", &7_u32.to_le_bytes()), None);
         assert_eq!(parse_directory_entry(b"creceipts", b"seven"), None);
+        assert_eq!(parse_directory_entry(b"creceipts", &0_u32.to_le_bytes()), None);
+        assert_eq!(parse_directory_entry(b"creceipts", &u32::MAX.to_le_bytes()), None);
     }
 }

@@ -231,7 +231,12 @@ impl RecordHeader {
                 claim,
             }))
         };
-        read().map_err(|_| SHORT)?.ok_or(RecordFault::Newer)
+        let header = read().map_err(|_| SHORT)?.ok_or(RecordFault::Newer)?;
+        // No writer gets there, and whoever believed it could not count on.
+        if [header.seq.0, header.lsn.0, header.term.0, header.time.0].contains(&u64::MAX) {
+            return Err(RecordFault::Invalid("a number is at the end of its space"));
+        }
+        Ok(header)
     }
 
     /// Bytes of the whole record: header, payload, padding.
@@ -385,6 +390,21 @@ mod tests {
         stamp_claim(&mut bytes, Salt(5), 8192, Seq(77));
         let expected = RecordHeader { claim: Seq(77), ..record() };
         assert_eq!(RecordHeader::decode(&bytes, Salt(5), 8192), Ok(expected));
+    }
+
+    #[test]
+    fn a_number_at_the_end_of_its_space_is_not_believed() {
+        let last = [
+            RecordHeader { seq: Seq(u64::MAX), ..record() },
+            RecordHeader { lsn: Lsn(u64::MAX), ..record() },
+            RecordHeader { term: Term(u64::MAX), ..record() },
+            RecordHeader { time: Timestamp(u64::MAX), ..record() },
+        ];
+        for header in last {
+            let mut bytes = Vec::new();
+            header.encode(Salt(5), 4096, &mut bytes);
+            assert!(RecordHeader::decode(&bytes, Salt(5), 4096).is_err(), "{header:?}");
+        }
     }
 
     #[test]

@@ -110,7 +110,8 @@ impl Identity {
         }
         let identity = Self::decode_fields(&mut cursor)
             .map_err(|_| HeaderFault::Damaged("the identity file has a wrong length"))?;
-        if !segment_bytes_are_legal(identity.segment_bytes) || identity.term.0 == 0 {
+        let term = identity.term.0;
+        if !segment_bytes_are_legal(identity.segment_bytes) || term == 0 || term == u64::MAX {
             return Err(HeaderFault::Damaged("the identity file holds impossible values"));
         }
         Ok(identity)

@@ -10,11 +10,12 @@ use crate::vfs::sync::atomic::{AtomicBool, Ordering};
 use crate::vfs::{Background, Lock, Runtime, thread};
 
 use super::commit::{Appended, Appending, Durability, Shared, poisoned, refuse_if_stopped};
+use super::create::publish_identity;
 use super::draft::{Draft, Payload, Writer};
 use super::format::Kind;
 use super::group::{FILLER_BYTES_MAX, State, Wants};
 use super::identity::Identity;
-use super::open::{OpenSettings, RecoveryReport, open, publish_identity};
+use super::open::{OpenSettings, RecoveryReport, open};
 use super::walk::Replay;
 
 /// What the log has done since it was opened, and where it stands.

@@ -19,6 +19,7 @@
 //! The log must never know: keys, values, documents. A payload is bytes.
 
 mod commit;
+mod create;
 mod draft;
 pub mod format;
 mod group;
@@ -39,6 +40,7 @@ mod walk;
 pub use commit::{Appended, Appending, Durability};
 pub use draft::{Draft, Payload, Spot, Writer};
 pub use log::{CopiedRecord, LogStats, Wal};
+#[cfg(feature = "docs")]
 pub(crate) use open::held;
 pub use open::{LOCK_NAME, OpenSettings, RecoveryReport};
 pub use reader::LogReader;

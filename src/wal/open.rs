@@ -3,20 +3,20 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use crate::base::codec::{to_u64, to_usize};
 use crate::base::limits::SEGMENT_BYTES_DEFAULT;
 use crate::base::mark::{Mark, hit, hit_case};
 use crate::base::plant::{Plant, is_planted};
-use crate::base::{Error, ErrorKind, Result, SegmentNumber, StoreId, Term};
-use crate::vfs::{FileExt, Lock, OpenMode, Runtime, replace_file};
+use crate::base::{Error, ErrorKind, Result, Term};
+use crate::vfs::{FileExt, Lock, OpenMode, Runtime};
 
+use super::create::{FOREIGN_LOG, create, create_dirs, look_for_files, not_a_store, sync_way};
 use super::header::HeaderFault;
 use super::identity::{self, Ancestor, Identity};
 use super::mend::{self, Mended};
 use super::recovery::{
     ChainSeen, Decision, FilesSeen, IdentitySeen, LastSeen, Observation, RestSeen, decide,
 };
-use super::segment::{DIR_NAME, PREPARING_SUFFIX, SegmentDir, parse_file_name};
+use super::segment::{DIR_NAME, SegmentDir};
 use super::walk::{Replay, Walked, walk};
 
 /// Name of the lock file in the store's directory.
@@ -205,52 +205,6 @@ fn refuse_unless_ours(dir: &Path, runtime: &Runtime, settings: &OpenSettings) ->
     Err(no_store())
 }
 
-/// Why a directory with somebody else's files where our segments would be is not ours.
-const FOREIGN_LOG: &str = "its wal directory is not ours";
-
-fn not_a_store(dir: &Path, why: &str) -> Error {
-    let what = format!("this is not a store and was not touched: {why}; name another directory");
-    Error::new(ErrorKind::Invalid, what).at_path(dir)
-}
-
-/// Creates `dir` and its missing parents, each durable in its own parent.
-fn create_dirs(dir: &Path, runtime: &Runtime) -> Result<()> {
-    let fail = |path: &Path, error| Error::io("create the directory", path, error);
-    let parent = dir.parent().unwrap_or(Path::new(""));
-    match runtime.vfs.create_dir(dir) {
-        Ok(()) => {}
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => return Ok(()),
-        Err(error) if error.kind() == io::ErrorKind::NotFound && parent != dir => {
-            create_dirs(parent, runtime)?;
-            runtime.vfs.create_dir(dir).map_err(|error| fail(dir, error))?;
-        }
-        Err(error) => return Err(fail(dir, error)),
-    }
-    runtime.vfs.sync_dir(parent).map_err(|error| fail(dir, error))
-}
-
-/// Makes the names on the way to `dir`, and those in it, durable. A creation that was killed may
-/// have made any of them without a sync, and what is written below them would go with them.
-fn sync_way(dir: &Path, runtime: &Runtime) -> Result<()> {
-    use io::ErrorKind::{InvalidInput, PermissionDenied, ReadOnlyFilesystem, Unsupported};
-    for above in dir.ancestors().filter(|_| !is_planted(Plant::WayNotSynced)) {
-        match runtime.vfs.sync_dir(above) {
-            // What this user cannot change, no creation of this user has changed.
-            Err(error)
-                if above != dir
-                    && matches!(
-                        error.kind(),
-                        PermissionDenied | ReadOnlyFilesystem | InvalidInput | Unsupported
-                    ) =>
-            {
-                return Ok(());
-            }
-            synced => synced.map_err(|error| Error::io("make durable", above, error))?,
-        }
-    }
-    Ok(())
-}
-
 /// What is held where the lock is not taken, which is a planted bug.
 #[derive(Debug)]
 struct NoLock;
@@ -293,9 +247,15 @@ pub(super) fn look_for_identity(dir: &Path, runtime: &Runtime) -> Result<Option<
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(Error::io("open the identity file", &shown, error)),
     };
-    let bytes = file
-        .read_whole(identity::FILE_BYTES_MAX)
-        .map_err(|error| Error::io("read the identity file", &shown, error))?;
+    let bytes = match file.read_whole(identity::FILE_BYTES_MAX) {
+        Ok(bytes) => bytes,
+        Err(error) if error.kind() == io::ErrorKind::FileTooLarge => {
+            let what = "the identity file is longer than any; restore a copy of it or the store";
+            let error = Error::new(ErrorKind::Corrupt, what).at_path(shown);
+            return Err(error.at_offset(identity::FILE_BYTES_MAX));
+        }
+        Err(error) => return Err(Error::io("read the identity file", &shown, error)),
+    };
     match Identity::decode(&bytes) {
         Ok(identity) => Ok(Some(identity)),
         Err(HeaderFault::Newer) => Err(Error::new(
@@ -325,92 +285,4 @@ pub(super) fn existing_identity(dir: &Path, runtime: &Runtime) -> Result<Identit
         return Err(Error::new(ErrorKind::Corrupt, what).at_path(identity::FILE_NAME));
     }
     Err(Error::new(ErrorKind::NotFound, "there is no store here").at_path(dir))
-}
-
-/// What an identity-less directory holds; segments count as records if any byte after a header
-/// page is not zero, so that no data is ever taken for the rest of a creation.
-fn look_for_files(dir: &Path, runtime: &Runtime) -> Result<FilesSeen> {
-    let wal = dir.join(DIR_NAME);
-    let entries = match runtime.vfs.list(&wal) {
-        Ok(entries) => entries,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(FilesSeen::Nothing),
-        Err(error) => return Err(Error::io("list", Path::new(DIR_NAME), error)),
-    };
-    let mut seen = FilesSeen::Leftovers;
-    for entry in &entries {
-        match parse_file_name(&entry.name) {
-            Some(SegmentNumber(1)) if !holds_records(&wal.join(&entry.name), runtime)? => {}
-            Some(_) => return Ok(FilesSeen::Records),
-            None if entry.name.ends_with(PREPARING_SUFFIX) => {}
-            None => seen = FilesSeen::Foreign,
-        }
-    }
-    Ok(seen)
-}
-
-fn holds_records(path: &Path, runtime: &Runtime) -> Result<bool> {
-    let fail = |error| Error::io("read a segment", path, error);
-    let file = runtime.vfs.open(path, OpenMode::Read).map_err(fail)?;
-    let bytes = file.read_whole(crate::base::limits::SEGMENT_BYTES_MAX).map_err(fail)?;
-    let records = bytes.get(to_usize(super::format::RECORDS_START)..).unwrap_or_default();
-    Ok(to_u64(records.len()) > 0 && records.iter().any(|byte| *byte != 0))
-}
-
-/// Makes a store, or finishes one whose making was interrupted. The identity comes last: a
-/// directory without it never acknowledged anything.
-fn create(
-    dir: &Path,
-    runtime: &Runtime,
-    settings: &OpenSettings,
-    decision: Decision,
-) -> Result<Identity> {
-    match decision {
-        Decision::Create | Decision::Finish if settings.create => {}
-        Decision::Create | Decision::Finish => {
-            let what = "the store's creation was never finished; write to it to finish it";
-            return Err(Error::new(ErrorKind::NotFound, what).at_path(dir));
-        }
-        Decision::NotAStore => return Err(not_a_store(dir, FOREIGN_LOG)),
-        _ => {
-            let what = "the identity file is missing but the log holds records; nothing was \
-                        changed; restore the identity file or the store from a copy";
-            return Err(Error::new(ErrorKind::Corrupt, what).at_path(identity::FILE_NAME));
-        }
-    }
-    let fail = |doing: &str, error| Error::io(doing, dir, error);
-    let wal = dir.join(DIR_NAME);
-    match runtime.vfs.create_dir(&wal) {
-        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
-            return Err(fail("create the log's directory in", error));
-        }
-        _ => sync_way(dir, runtime)?,
-    }
-    let random = |error| Error::io("choose an identity for", dir, error);
-    let identity = Identity {
-        store_id: StoreId(runtime.random().map_err(random)?),
-        segment_bytes: settings.segment_bytes,
-        term: settings.term,
-        created: runtime.clock.now(),
-        ancestors: settings.ancestors.clone(),
-    };
-    let segments = SegmentDir {
-        runtime: runtime.clone(),
-        path: wal,
-        store_id: identity.store_id,
-        segment_bytes: identity.segment_bytes,
-    };
-    if is_planted(Plant::IdentityTooEarly) {
-        publish_identity(dir, runtime, &identity)?;
-    }
-    segments.prepare(SegmentNumber(1))?;
-    if !settings.defer_identity {
-        publish_identity(dir, runtime, &identity)?;
-    }
-    Ok(identity)
-}
-
-/// Writes the identity file: from here on the directory is a store.
-pub(super) fn publish_identity(dir: &Path, runtime: &Runtime, identity: &Identity) -> Result<()> {
-    replace_file(runtime.vfs.as_ref(), dir, identity::FILE_NAME, &identity.encode())
-        .map_err(|error| Error::io("write the identity file in", dir, error))
 }

@@ -51,7 +51,7 @@ pub(super) enum ChainSeen {
     FirstMissing,
     /// A segment that its predecessor names is not there.
     SuccessorMissing,
-    /// A segment's header page is damaged or belongs elsewhere.
+    /// A segment's header page is damaged or belongs elsewhere, or its file is too long.
     HeaderDamaged,
     /// The last segment's file is shorter than segments are made.
     TailShort,

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use crate::base::codec::{to_u64, to_usize};
 use crate::base::limits::PAGE;
 use crate::base::{Error, Lsn, Result, SegmentNumber, Seq};
-use crate::vfs::{FileExt, OpenMode, Runtime};
+use crate::vfs::{OpenMode, Runtime};
 
 use super::format::{RECORDS_START, RecordFault, Salt};
 use super::header::{HeaderFault, SegmentHeader};
@@ -99,8 +99,12 @@ impl Surveyor<'_, '_> {
             let fail = |error| Error::io("read", &shown_path(number), error);
             let vfs = &self.dir.runtime.vfs;
             let file = vfs.open(&self.dir.file_path(number), OpenMode::Read).map_err(fail)?;
-            let bytes = file.read_whole(self.dir.segment_bytes).map_err(fail)?;
+            let (bytes, is_longer) = self.dir.read(file.as_ref()).map_err(fail)?;
             self.survey.bytes += to_u64(bytes.len());
+            if is_longer {
+                let what = "the segment is longer than it was made";
+                self.damaged(number, self.dir.segment_bytes, what);
+            }
             let what = match SegmentHeader::decode(bytes.get(..PAGE).unwrap_or(&bytes)) {
                 Ok(header)
                     if header.store_id == self.dir.store_id
@@ -167,6 +171,8 @@ impl Surveyor<'_, '_> {
             let window = segment.bytes.get(to_usize(offset)..).unwrap_or_default();
             let found =
                 read_record(window, offset, self.dir.segment_bytes, segment.salt, &self.position);
+            // An intact record of another version is never taken for a torn one.
+            let is_newer = matches!(found, Found::Fault(RecordFault::Newer));
             let what = match found {
                 Found::Record(record, position) => match neighbours.check(&record) {
                     Ok(successor) => {
@@ -184,19 +190,19 @@ impl Surveyor<'_, '_> {
                 Found::Fault(RecordFault::Invalid(what)) => what,
                 Found::NeedBytes(_) => "the segment is cut short",
             };
-            if !self.is_claimed(segment, offset, later) {
+            let is_claimed = self.is_claimed(segment, offset, later);
+            if !is_newer && !is_claimed {
+                let end = window.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1);
+                self.survey.torn_bytes += to_u64(end);
                 let len = to_u64(segment.bytes.len());
                 if len < self.dir.segment_bytes {
                     self.damaged(segment.number, len, TAIL_SHORT);
-                    return Ok(None);
                 }
-                let end = window.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1);
-                self.survey.torn_bytes += to_u64(end);
                 return Ok(None);
             }
             self.damaged(segment.number, offset, what);
             let Some(next) = self.resume(segment, offset)? else {
-                return Ok(Some((segment.number.next(), None)));
+                return Ok(is_claimed.then(|| (segment.number.next(), None)));
             };
             offset = next;
         }

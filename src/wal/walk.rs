@@ -11,7 +11,7 @@ use crate::base::codec::{to_u64, to_usize};
 use crate::base::limits::PAGE;
 use crate::base::plant::{Plant, is_planted};
 use crate::base::{Error, ErrorKind, Result, SegmentNumber, Seq};
-use crate::vfs::{FileExt, OpenMode};
+use crate::vfs::OpenMode;
 
 use super::format::{Kind, RECORDS_START, RecordFault, Salt};
 use super::header::{HeaderFault, SegmentHeader};
@@ -165,7 +165,7 @@ pub(super) fn segments_present(dir: &SegmentDir) -> Result<Vec<SegmentNumber>> {
     Ok(entries.iter().filter_map(|entry| parse_file_name(&entry.name)).collect())
 }
 
-/// Opens and reads a segment; `None` when its header is damaged.
+/// Opens and reads a segment; `None` when its header is damaged or its file too long.
 fn open_segment(
     dir: &SegmentDir,
     (number, salt): (SegmentNumber, Option<Salt>),
@@ -175,8 +175,13 @@ fn open_segment(
     let fail = |error| Error::io("read", &shown_path(number), error);
     let mode = if writable { OpenMode::ReadWrite } else { OpenMode::Read };
     let file = dir.runtime.vfs.open(&dir.file_path(number), mode).map_err(fail)?;
-    let bytes = file.read_whole(dir.segment_bytes).map_err(fail)?;
+    let (bytes, is_longer) = dir.read(file.as_ref()).map_err(fail)?;
     walked.bytes += to_u64(bytes.len());
+    if is_longer {
+        let what = "the segment is longer than it was made";
+        walked.damaged(ChainSeen::HeaderDamaged, what, shown_path(number), dir.segment_bytes);
+        return Ok(None);
+    }
     let wrong = match SegmentHeader::decode(bytes.get(..PAGE).unwrap_or(&bytes)) {
         Ok(header) => header_mismatch(dir, number, salt, &header),
         Err(HeaderFault::Damaged(what)) => Some(what),
@@ -296,7 +301,7 @@ fn look_beyond(dir: &SegmentDir, present: &[SegmentNumber], walked: &mut Walked)
         }
         let fail = |error| Error::io("read", &shown_path(*later), error);
         let file = dir.runtime.vfs.open(&dir.file_path(*later), OpenMode::Read).map_err(fail)?;
-        let bytes = file.read_whole(dir.segment_bytes).map_err(fail)?;
+        let (bytes, _) = dir.read(file.as_ref()).map_err(fail)?;
         // A header that cannot be read belongs to a file that was never durable.
         let header = SegmentHeader::decode(bytes.get(..PAGE).unwrap_or(&bytes));
         if let Ok(header) = header

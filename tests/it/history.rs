@@ -6,8 +6,8 @@ use jidoka::archive::{RestoreReport, RestoreRequest, Target, backup, restore};
 use jidoka::base::{ErrorKind, Lsn, Result, Timestamp};
 use jidoka::doc::{Condition, Documents, Operation, WriteOptions};
 use jidoka::store::Store;
-use jidoka::vfs::Runtime;
 use jidoka::vfs::memory::{CrashMode, MemoryVfs, SimClock, runtime};
+use jidoka::vfs::{FileExt, OpenMode, Runtime, Vfs};
 use serde_json::json;
 use std::sync::Arc;
 
@@ -288,7 +288,7 @@ fn a_missing_range_is_a_gap_and_a_damaged_one_is_damage() {
     assert_eq!(ranges.len(), 3);
     for range in &ranges {
         let other = History { disk: history.disk.kill(), ..History::new(17) };
-        jidoka::vfs::Vfs::remove(&other.disk, range).unwrap();
+        other.disk.remove(range).unwrap();
         let (report, _) = other.restore(Target::Latest, false);
         assert_eq!(report.unwrap_err().kind(), ErrorKind::Expired, "{}", range.display());
         for offset in 0..history.disk.read_file(range).unwrap().len() {
@@ -337,4 +337,32 @@ fn an_interrupted_restore_is_not_a_store() {
             ),
         }
     }
+}
+
+/// A disk with the files of another, and no directory that holds none.
+fn moved(disk: &MemoryVfs) -> MemoryVfs {
+    let other = MemoryVfs::new();
+    for (path, _) in disk.files() {
+        for dir in path.ancestors().skip(1).collect::<Vec<_>>().into_iter().rev() {
+            assert!(other.create_dir(dir).is_ok() || other.list(dir).is_ok());
+        }
+        let file = other.open(&path, OpenMode::CreateNew).unwrap();
+        file.write_all_at(&disk.read_file(&path).unwrap(), 0).unwrap();
+    }
+    other
+}
+
+#[test]
+fn a_copy_that_was_moved_without_its_empty_folder_goes_on() {
+    let mut history = History::new(23);
+    history.open("/store").unwrap().store().close().unwrap();
+    backup("/store".as_ref(), "/copy".as_ref(), &history.runtime()).unwrap();
+    history.disk = moved(&history.disk);
+    assert!(history.disk.list("/copy/log".as_ref()).is_err());
+    let docs = history.open("/store").unwrap();
+    let written = docs.put("c", "a", &json!(1), Condition::None).unwrap();
+    docs.store().close().unwrap();
+    drop(docs);
+    let report = backup("/store".as_ref(), "/copy".as_ref(), &history.runtime()).unwrap();
+    assert_eq!(report.to_lsn, written.lsn);
 }

@@ -3,10 +3,14 @@
 use std::path::{Path, PathBuf};
 
 use jidoka::base::ErrorKind;
+use jidoka::base::checksum::{crc32c, crc32c_seeded};
 use jidoka::doc::{Condition, Documents};
 use jidoka::ops::{VerifyReport, verify};
 use jidoka::store::Store;
 use jidoka::vfs::memory::{MemoryVfs, runtime};
+use jidoka::vfs::{FileExt, OpenMode, Vfs};
+use jidoka::wal::LogReader;
+use jidoka::wal::reader::Limit;
 use serde_json::json;
 
 fn dump(docs: &Documents) -> Vec<u8> {
@@ -94,9 +98,32 @@ fn every_damage_is_listed_not_only_the_first() {
 }
 
 #[test]
+fn a_file_of_another_length_is_reported_where_it_is_refused() {
+    let (disk, content) = small_store();
+    let files = disk.files().into_iter().filter(|(path, _)| !path.ends_with("LOCK"));
+    for (path, size) in files.collect::<Vec<_>>() {
+        for len in [0, size / 2, size - 8, size + 8, size + (2 << 20)] {
+            let damaged = disk.kill();
+            let file = damaged.open(&path, OpenMode::ReadWrite).unwrap();
+            file.set_len(len).unwrap();
+            let (found, name) = (report(&damaged), format!("{} of {len} bytes", path.display()));
+            match open(&damaged) {
+                Ok(docs) => assert!(dump(&docs) == content && len < size, "{name}"),
+                Err(error) => {
+                    assert_eq!(error.kind(), ErrorKind::Corrupt, "{name}: {error:?}");
+                    let place = error.place();
+                    assert!(place.path.is_some() && place.offset.is_some(), "{name}: {error:?}");
+                    assert!(!found.is_ok(), "{name}: {error:?}");
+                }
+            }
+        }
+    }
+}
+
+#[test]
 fn a_store_without_its_identity_and_a_directory_without_a_store_are_told_apart() {
     let (disk, _) = small_store();
-    jidoka::vfs::Vfs::remove(&disk, Path::new("/store/IDENTITY")).unwrap();
+    disk.remove(Path::new("/store/IDENTITY")).unwrap();
     assert_eq!(report(&disk).damage.len(), 1);
     let missing = verify(Path::new("/elsewhere"), &runtime(&disk, 1), false).unwrap_err();
     assert_eq!(missing.kind(), ErrorKind::NotFound);
@@ -116,4 +143,27 @@ fn a_torn_tail_is_counted_and_is_not_damage() {
     let report = report(&killed);
     assert!(report.is_ok(), "{report:?}");
     assert!(report.checked.iter().any(|(what, count)| *what == "torn_bytes" && *count > 0));
+}
+
+#[test]
+fn an_intact_record_of_a_newer_version_is_reported_and_not_taken_for_torn() {
+    let (disk, _) = small_store();
+    let is_segment = |path: &PathBuf| path.extension().is_some_and(|suffix| suffix == "wal");
+    let path = disk.files().into_iter().map(|(path, _)| path).rfind(is_segment).unwrap();
+    let bytes = disk.read_file(&path).unwrap();
+    let mut reader = LogReader::open(Path::new("/store"), &runtime(&disk, 5)).unwrap();
+    let mut end = 0;
+    while let Some(record) = reader.next(Limit::Everything).unwrap() {
+        end = record.offset + record.header.record_len();
+    }
+    let mut record = [0; 72];
+    record[36] = 0xee;
+    let seed = crc32c_seeded(crc32c(&bytes[56..64]), &end.to_le_bytes());
+    let checksum = crc32c_seeded(seed, &record[4..]).to_le_bytes();
+    record[..4].copy_from_slice(&checksum);
+    disk.open(&path, OpenMode::ReadWrite).unwrap().write_all_at(&record, end).unwrap();
+    let found = report(&disk);
+    assert_eq!(found.damage.len(), 1, "{found:?}");
+    assert_eq!(found.damage[0].offset, Some(end));
+    assert_eq!(open(&disk).unwrap_err().kind(), ErrorKind::Unsupported);
 }

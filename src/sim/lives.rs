@@ -1,0 +1,78 @@
+//! The lives of a store in a case: how one ends, what is held across it, how the next begins.
+
+use crate::base::ErrorKind;
+use crate::store::Store;
+use crate::vfs::memory::{CrashMode, MemoryVfs, draw};
+
+use super::image::STORE;
+use super::model::content;
+use super::oracle::Rule;
+use super::run::{Outcome, Player};
+
+impl Player<'_> {
+    /// Opens the store that is open already: that must be refused.
+    pub(super) fn open_beside(&mut self) -> Outcome {
+        let builder = Store::builder(STORE).segment_bytes(self.case.config.segment_bytes);
+        match builder.runtime(self.runtime()).open() {
+            Err(error) if error.kind() == ErrorKind::Locked || self.faulty => Ok(()),
+            Err(error) => Err(self.fail(Rule::R11, format!("instead of a lock: {error}"))),
+            Ok(_) => Err(self.fail(Rule::R11, "the store was opened twice")),
+        }
+    }
+
+    /// Compares the snapshot that is held, and takes the next.
+    pub(super) fn hold_snapshot(&mut self) -> Outcome {
+        self.compare_snapshot()?;
+        self.held = Some((self.store()?.snapshot(), self.model.hash));
+        Ok(())
+    }
+
+    pub(super) fn compare_snapshot(&mut self) -> Outcome {
+        let Some((snapshot, was)) = self.held.take() else { return Ok(()) };
+        let shown = content(&snapshot).map_err(|error| self.fail(Rule::R11, error.to_string()))?;
+        if shown == was {
+            return Ok(());
+        }
+        let detail = format!("the snapshot of {} shows something else now", snapshot.lsn());
+        Err(self.fail(Rule::R3, detail))
+    }
+
+    pub(super) fn reopen(&mut self) -> Outcome {
+        self.compare_snapshot()?;
+        if let Some(docs) = self.docs.take() {
+            let closed = docs.store().close();
+            drop(docs);
+            self.note(closed)?;
+        }
+        self.open("reopen")
+    }
+
+    /// Goes on with another disk; whatever still uses this one fails.
+    pub(super) fn change_disk(&mut self, disk: MemoryVfs) {
+        self.disk.clear_observer();
+        self.disk.halt();
+        self.docs = None;
+        self.held = None;
+        self.disk = disk;
+        self.heal();
+    }
+
+    /// The disk is another one: nothing is planned on it.
+    pub(super) const fn heal(&mut self) {
+        (self.faulty, self.lies_for_good, self.planned) = (false, false, 0);
+    }
+
+    pub(super) fn power_cut(&mut self, step: u64) -> Outcome {
+        if self.scene.lock().attack.lying {
+            return Ok(());
+        }
+        let seed = draw(self.case.seed, step.wrapping_mul(3));
+        let keep_per_256 = u8::try_from(seed % 256).unwrap_or(128);
+        let cut = self.disk.crash_with(CrashMode::Random { seed, keep_per_256 });
+        self.change_disk(cut);
+        let mut scene = self.scene.lock();
+        scene.view.written = scene.view.durable;
+        drop(scene);
+        self.open("power cut")
+    }
+}
