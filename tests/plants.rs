@@ -50,9 +50,9 @@ fn hunt(plant: Plant) -> Hunt {
         | P::RestoreOneShort
         | P::TimeGoesBack => Hunt::WALKS,
         P::OneClaimTrusted => Hunt::failing(7),
-        // One walk in three hundred: the sync that lies must be the last of a segment.
-        P::SealedNotConfirmed => Hunt(1172, 4, 1),
-        P::ChecksumNotSeeded => Hunt(17, 1, 2),
+        // One walk in a thousand: the sync that lies must be the last of a segment.
+        P::SealedNotConfirmed => Hunt(4, 4, 2000),
+        P::ChecksumNotSeeded => Hunt(5, 1, 60),
         _ => Hunt::IMAGES,
     }
 }

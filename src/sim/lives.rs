@@ -53,6 +53,12 @@ impl Player<'_> {
         self.disk.halt();
         self.docs = None;
         self.held = None;
+        let mut scene = self.scene.lock();
+        if scene.attack.reverting {
+            // A failed sync that nobody waited for may have taken back what was only written.
+            scene.view.written = scene.view.durable;
+        }
+        drop(scene);
         self.disk = disk;
         self.heal();
     }

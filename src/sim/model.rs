@@ -139,7 +139,7 @@ impl Model {
 fn value_bytes(step: u64, len: u16) -> Vec<u8> {
     let header = RecordHeader {
         length: 0,
-        seq: Seq(u64::MAX),
+        seq: Seq(u64::MAX - 1),
         lsn: Lsn::ZERO,
         term: Term(0),
         leader: 0,
@@ -147,7 +147,7 @@ fn value_bytes(step: u64, len: u16) -> Vec<u8> {
         time: Timestamp::ZERO,
         chain: 0,
         payload_hash: hash64(&[]),
-        claim: Seq(u64::MAX - 1),
+        claim: Seq(u64::MAX - 2),
     };
     let mut imitation = Vec::new();
     header.encode(Salt(1), RECORDS_START, &mut imitation);

@@ -93,7 +93,7 @@ impl View {
         self.versions.range(..=lsn).next_back().map(|(_, hash)| *hash)
     }
 
-    fn last(&self) -> Lsn {
+    pub(super) fn last(&self) -> Lsn {
         self.versions.keys().next_back().copied().unwrap_or(Lsn::ZERO)
     }
 

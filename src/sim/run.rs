@@ -239,16 +239,16 @@ impl<'a> Player<'a> {
         let power_cut = how == "power cut" || self.stopped || self.faulty;
         let checked = view.check((lsn, content), power_cut);
         let known = self.models.range(..=lsn).next_back().map(|(_, model)| model.clone());
-        let survived = self.unknown.take().filter(|(model, _)| model.hash == content);
-        let model = match (known, survived) {
-            (Some(model), _) if model.hash == content => model,
-            (_, Some((model, request))) => {
-                if let Some(request) = request {
-                    self.requests.insert(request, lsn);
-                }
+        // A commit that changes nothing is told by its LSN; the first of a store has 2, behind the
+        // start of the term.
+        let appeared = lsn.0 > view.last().0.max(1);
+        let unknown = self.unknown.take().filter(|(model, _)| appeared && model.hash == content);
+        let model = match unknown {
+            Some((model, request)) => {
+                self.requests.extend(request.map(|request| (request, lsn)));
                 model
             }
-            (model, None) => model.unwrap_or_default(),
+            None => known.unwrap_or_default(),
         };
         self.models.retain(|known, _| *known <= lsn);
         self.models.insert(lsn, model.clone());
