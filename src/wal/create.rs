@@ -9,9 +9,9 @@ use crate::base::{Error, ErrorKind, Result, SegmentNumber, StoreId};
 use crate::vfs::{FileExt, OpenMode, Runtime, replace_file};
 
 use super::identity::{self, Identity};
-use super::open::OpenSettings;
 use super::recovery::{Decision, FilesSeen};
 use super::segment::{DIR_NAME, PREPARING_SUFFIX, SegmentDir, parse_file_name};
+use super::settings::OpenSettings;
 
 /// Why a directory with somebody else's files where our segments would be is not ours.
 pub(super) const FOREIGN_LOG: &str = "its wal directory is not ours";
@@ -125,12 +125,7 @@ pub(super) fn create(
         created: runtime.clock.now(),
         ancestors: settings.ancestors.clone(),
     };
-    let segments = SegmentDir {
-        runtime: runtime.clone(),
-        path: wal,
-        store_id: identity.store_id,
-        segment_bytes: identity.segment_bytes,
-    };
+    let segments = SegmentDir::of_store(dir, runtime, &identity);
     if is_planted(Plant::IdentityTooEarly) {
         publish_identity(dir, runtime, &identity)?;
     }

@@ -15,7 +15,8 @@ use super::draft::{Draft, Payload, Writer};
 use super::format::Kind;
 use super::group::{FILLER_BYTES_MAX, State, Wants};
 use super::identity::Identity;
-use super::open::{OpenSettings, RecoveryReport, open};
+use super::open::open;
+use super::settings::{OpenSettings, RecoveryReport};
 use super::walk::Replay;
 
 /// What the log has done since it was opened, and where it stands.

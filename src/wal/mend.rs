@@ -19,9 +19,9 @@ use crate::vfs::FileExt;
 
 use super::draft::{Draft, Payload, Spot, Writer, end_payload, start_payload};
 use super::format::{Kind, RECORDS_START, page_ceil, page_floor};
-use super::open::RecoveryReport;
 use super::scan::Position;
 use super::segment::{PREPARING_SUFFIX, Segment, SegmentDir, shown_path, sync_twice};
+use super::settings::RecoveryReport;
 use super::walk::{Kept, Walked, segments_present};
 
 /// Where appending goes on.

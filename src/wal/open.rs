@@ -3,70 +3,24 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use crate::base::limits::SEGMENT_BYTES_DEFAULT;
 use crate::base::mark::{Mark, hit, hit_case};
 use crate::base::plant::{Plant, is_planted};
-use crate::base::{Error, ErrorKind, Result, Term};
+use crate::base::{Error, ErrorKind, Result};
 use crate::vfs::{FileExt, Lock, OpenMode, Runtime};
 
 use super::create::{FOREIGN_LOG, create, create_dirs, look_for_files, not_a_store, sync_way};
 use super::header::HeaderFault;
-use super::identity::{self, Ancestor, Identity};
+use super::identity::{self, Identity};
 use super::mend::{self, Mended};
 use super::recovery::{
     ChainSeen, Decision, FilesSeen, IdentitySeen, LastSeen, Observation, RestSeen, decide,
 };
 use super::segment::{DIR_NAME, SegmentDir};
+use super::settings::{OpenSettings, RecoveryReport};
 use super::walk::{Replay, Walked, walk};
 
 /// Name of the lock file in the store's directory.
 pub const LOCK_NAME: &str = "LOCK";
-
-/// How to open or create.
-#[derive(Clone, Debug)]
-pub struct OpenSettings {
-    /// Make the store when there is none.
-    pub create: bool,
-    /// Segment size of a store that is made now.
-    pub segment_bytes: u64,
-    /// Era of a store that is made now: 1, or for a restored one the era after its source's.
-    pub term: Term,
-    /// Where the history of a store that is made now comes from.
-    pub ancestors: Vec<Ancestor>,
-    /// Leave the identity of a store that is made now to [`Wal::publish_identity`](super::Wal),
-    /// so that until then the directory is refused as a store.
-    pub defer_identity: bool,
-}
-
-impl Default for OpenSettings {
-    fn default() -> Self {
-        Self {
-            create: true,
-            segment_bytes: SEGMENT_BYTES_DEFAULT,
-            term: Term(1),
-            ancestors: Vec::new(),
-            defer_identity: false,
-        }
-    }
-}
-
-/// What recovery did, for the operator.
-#[non_exhaustive]
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct RecoveryReport {
-    /// The row of the decision table, such as `@K`.
-    pub case: &'static str,
-    /// Records read, bookkeeping included.
-    pub records: u64,
-    /// Bytes of log read.
-    pub bytes: u64,
-    /// Time it took.
-    pub seconds: f64,
-    /// Bytes of a torn write that were cut.
-    pub cut_bytes: u64,
-    /// Bytes of the unproven tail that were written again and synced.
-    pub rewritten_bytes: u64,
-}
 
 /// A log ready to be appended to.
 #[derive(Debug)]
@@ -112,12 +66,7 @@ pub(super) fn open(
             (create(dir, runtime, settings, decision)?, Some(label))
         }
     };
-    let segments = SegmentDir {
-        runtime: runtime.clone(),
-        path: dir.join(DIR_NAME),
-        store_id: identity.store_id,
-        segment_bytes: identity.segment_bytes,
-    };
+    let segments = SegmentDir::of_store(dir, runtime, &identity);
     let mut walked = walk(&segments, true, replay)?;
     let (label, decision) = decide(&observation(&seen, &walked));
     let mut report = RecoveryReport {

@@ -19,7 +19,7 @@ use super::header::{HeaderFault, SegmentHeader};
 use super::identity::Identity;
 use super::open::existing_identity;
 use super::scan::{Found, Neighbours, Position, Record, find_claim, read_record};
-use super::segment::{DIR_NAME, SegmentDir, shown_path};
+use super::segment::{SegmentDir, shown_path};
 use super::walk::{TAIL_SHORT, segments_present};
 
 /// Bytes read ahead at once; a longer record makes its own window.
@@ -85,12 +85,7 @@ impl LogReader {
     /// `NotFound` when there is no store, `Corrupt`, `Unsupported`, `Io`.
     pub fn open(dir: &Path, runtime: &Runtime) -> Result<Self> {
         let identity = existing_identity(dir, runtime)?;
-        let segments = SegmentDir {
-            runtime: runtime.clone(),
-            path: dir.join(DIR_NAME),
-            store_id: identity.store_id,
-            segment_bytes: identity.segment_bytes,
-        };
+        let segments = SegmentDir::of_store(dir, runtime, &identity);
         Ok(Self {
             dir: segments,
             identity,

@@ -13,6 +13,7 @@ use crate::vfs::{File, FileExt, OpenMode, Runtime};
 
 use super::format::Salt;
 use super::header::SegmentHeader;
+use super::identity::Identity;
 
 /// Directory of the segments inside the store's.
 pub const DIR_NAME: &str = "wal";
@@ -85,6 +86,16 @@ pub struct SegmentDir {
 }
 
 impl SegmentDir {
+    /// The segments of the store in `dir`.
+    pub(super) fn of_store(dir: &Path, runtime: &Runtime, identity: &Identity) -> Self {
+        Self {
+            runtime: runtime.clone(),
+            path: dir.join(DIR_NAME),
+            store_id: identity.store_id,
+            segment_bytes: identity.segment_bytes,
+        }
+    }
+
     /// Path of a segment's file.
     #[must_use]
     pub fn file_path(&self, number: SegmentNumber) -> PathBuf {

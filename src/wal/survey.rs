@@ -14,7 +14,7 @@ use super::format::{RECORDS_START, RecordFault, Salt};
 use super::header::{HeaderFault, SegmentHeader};
 use super::open::existing_identity;
 use super::scan::{Found, Neighbours, Position, Record, find_claim, find_record, read_record};
-use super::segment::{DIR_NAME, SegmentDir, shown_path};
+use super::segment::{SegmentDir, shown_path};
 use super::walk::{Replay, TAIL_SHORT, segments_present};
 
 /// A place that is not what was written.
@@ -74,12 +74,7 @@ struct Surveyor<'a, 'b> {
 /// `Unsupported`, `Io`.
 pub fn survey_log(dir: &Path, runtime: &Runtime, visit: &mut Replay<'_>) -> Result<Survey> {
     let identity = existing_identity(dir, runtime)?;
-    let segments = SegmentDir {
-        runtime: runtime.clone(),
-        path: dir.join(DIR_NAME),
-        store_id: identity.store_id,
-        segment_bytes: identity.segment_bytes,
-    };
+    let segments = SegmentDir::of_store(dir, runtime, &identity);
     let mut surveyor = Surveyor {
         dir: &segments,
         loaded: Vec::new(),

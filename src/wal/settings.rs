@@ -1,0 +1,52 @@
+//! How a log is opened, and what opening it did.
+
+use crate::base::Term;
+use crate::base::limits::SEGMENT_BYTES_DEFAULT;
+
+use super::identity::Ancestor;
+
+/// How to open or create.
+#[derive(Clone, Debug)]
+pub struct OpenSettings {
+    /// Make the store when there is none.
+    pub create: bool,
+    /// Segment size of a store that is made now.
+    pub segment_bytes: u64,
+    /// Era of a store that is made now: 1, or for a restored one the era after its source's.
+    pub term: Term,
+    /// Where the history of a store that is made now comes from.
+    pub ancestors: Vec<Ancestor>,
+    /// Leave the identity of a store that is made now to [`Wal::publish_identity`](super::Wal),
+    /// so that until then the directory is refused as a store.
+    pub defer_identity: bool,
+}
+
+impl Default for OpenSettings {
+    fn default() -> Self {
+        Self {
+            create: true,
+            segment_bytes: SEGMENT_BYTES_DEFAULT,
+            term: Term(1),
+            ancestors: Vec::new(),
+            defer_identity: false,
+        }
+    }
+}
+
+/// What recovery did, for the operator.
+#[non_exhaustive]
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct RecoveryReport {
+    /// The row of the decision table, such as `@K`.
+    pub case: &'static str,
+    /// Records read, bookkeeping included.
+    pub records: u64,
+    /// Bytes of log read.
+    pub bytes: u64,
+    /// Time it took.
+    pub seconds: f64,
+    /// Bytes of a torn write that were cut.
+    pub cut_bytes: u64,
+    /// Bytes of the unproven tail that were written again and synced.
+    pub rewritten_bytes: u64,
+}
