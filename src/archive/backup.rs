@@ -66,7 +66,12 @@ pub fn backup(store: &Path, dest: &Path, runtime: &Runtime) -> Result<BackupRepo
     let mut met = writer.head.0 == Lsn::ZERO;
     let beyond = is_planted(Plant::BackupBeyondClaims);
     let limit = if beyond { Limit::Everything } else { Limit::Claims };
+    let newest = reader.newest_segment()?;
     while let Some(record) = reader.next(limit)? {
+        if record.segment > newest {
+            // A writer may be faster than this reader: what it began since is for the next backup.
+            break;
+        }
         writer.time = record.header.time;
         if !record.header.kind.takes_lsn() {
             continue;

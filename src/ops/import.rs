@@ -61,26 +61,34 @@ struct Read {
     canonical: Canonical,
 }
 
-/// Stores the documents of `paths`, which are files, or folders whose `.json`, `.jsonl` and
-/// `.ndjson` files are read in the order of their names, with everything below.
+/// The files that `paths` stand for: files, or folders whose `.json`, `.jsonl` and `.ndjson` files
+/// are meant in the order of their names, with everything below.
+///
+/// # Errors
+/// `NotFound` for a path that does not exist, `Io`.
+pub fn import_files(vfs: &dyn Vfs, paths: &[PathBuf]) -> Result<Vec<PathBuf>> {
+    let mut files = Vec::new();
+    for path in paths {
+        find_files(vfs, path, &mut files)?;
+    }
+    Ok(files)
+}
+
+/// Stores the documents of `files`; see [`import_files`].
 ///
 /// # Durability
 /// Every document that is counted is durable. Documents are stored in chunks: after a crash, a
 /// second import stores the rest and finds the others present.
 ///
 /// # Errors
-/// `NotFound` for a path that does not exist, before anything is stored; whatever the store says
-/// to a commit. A text or document that cannot be stored is no error but refused.
+/// `Io` for a file that cannot be read; whatever the store says to a commit. A text or document
+/// that cannot be stored is no error but refused.
 pub fn import(
     documents: &Documents,
     vfs: &dyn Vfs,
-    paths: &[PathBuf],
+    files: &[PathBuf],
     options: &ImportOptions,
 ) -> Result<ImportReport> {
-    let mut files = Vec::new();
-    for path in paths {
-        find_files(vfs, path, &mut files)?;
-    }
     let segment_bytes = to_usize(documents.store().identity().segment_bytes);
     let mut importer = Importer {
         documents,
@@ -91,7 +99,7 @@ pub fn import(
         report: ImportReport::default(),
     };
     for file in files {
-        importer.file(vfs, &file)?;
+        importer.file(vfs, file)?;
     }
     importer.store_chunk()?;
     Ok(importer.report)

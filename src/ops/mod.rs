@@ -14,5 +14,5 @@ mod verify;
 
 pub use crate::wal::Damage;
 pub use export::{Format, export};
-pub use import::{ImportOptions, ImportReport, Refused, import};
+pub use import::{ImportOptions, ImportReport, Refused, import, import_files};
 pub use verify::{VerifyReport, verify};

@@ -116,6 +116,14 @@ impl LogReader {
         self.claim
     }
 
+    /// The highest segment there is now: a bound for readers that must end beside a writer.
+    ///
+    /// # Errors
+    /// `Io`.
+    pub fn newest_segment(&self) -> Result<SegmentNumber> {
+        Ok(segments_present(&self.dir)?.last().copied().unwrap_or_default())
+    }
+
     /// The next record within `limit`; `None` when there is none yet.
     ///
     /// # Errors

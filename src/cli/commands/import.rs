@@ -8,7 +8,7 @@ use crate::base::Result;
 use crate::cli::context::Context;
 use crate::cli::run::Outcome;
 use crate::doc::Line;
-use crate::ops::{ImportOptions, ImportReport, Refused, import};
+use crate::ops::{ImportOptions, ImportReport, Refused, import, import_files};
 
 /// Bring in documents from files and folders
 ///
@@ -30,8 +30,10 @@ pub(in crate::cli) struct ImportArgs {
 
 pub(in crate::cli) fn run(args: ImportArgs, context: &mut Context) -> Result<Outcome> {
     let options = ImportOptions { collection: args.collection, origin: context.origin.clone() };
+    // A wrong path must not leave an empty store behind.
+    let files = import_files(context.runtime.vfs.as_ref(), &args.paths)?;
     let report = context.with_store_or_new(|context, documents| {
-        import(documents, context.runtime.vfs.as_ref(), &args.paths, &options)
+        import(documents, context.runtime.vfs.as_ref(), &files, &options)
     })?;
     context.out.line(&report_line(&report).finish())?;
     Ok(if report.refused.is_empty() { Outcome::Done } else { Outcome::Partly })

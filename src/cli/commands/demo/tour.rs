@@ -9,7 +9,7 @@ use crate::base::{Error, ErrorKind, Result};
 use crate::cli::context::Context;
 use crate::cli::run::Outcome;
 use crate::doc::{Documents, Filter, Line, Listing, Query, Sort};
-use crate::ops::{ImportOptions, ImportReport, import};
+use crate::ops::{ImportOptions, ImportReport, import, import_files};
 use crate::tcps::samples::FACTORY;
 use crate::vfs::os::remove_tree;
 use crate::vfs::{FileExt, OpenMode, Vfs};
@@ -87,7 +87,8 @@ fn tour(context: &mut Context, dir: &Path) -> Result<()> {
     let imported = context.with_store_or_new(|context, documents| {
         let samples = write_samples(context, dir)?;
         let vfs = context.runtime.vfs.as_ref();
-        let report = import(documents, vfs, &[samples], &ImportOptions::default())?;
+        let files = import_files(vfs, &[samples])?;
+        let report = import(documents, vfs, &files, &ImportOptions::default())?;
         tell_import(context, documents, &report)?;
         questions(context, documents)?;
         Ok(report.imported)
