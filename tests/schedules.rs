@@ -133,6 +133,33 @@ fn buffered_committers_and_a_sync_come_back_and_are_durable() {
     });
 }
 
+/// The story:
+/// 1. The leader-to-be of a group is woken, but does not run yet.
+/// 2. A newcomer finds nobody leading and leads that group.
+/// 3. Another newcomer fills the next group and sees that a leader-to-be has its name down, so it
+///    waits as a follower.
+/// 4. The group is done, and nobody is left to lead the next: it waited until the keeper looked.
+#[test]
+fn a_newcomer_who_leads_leaves_the_next_group_its_leader() {
+    check(|| {
+        let store = open(&MemoryVfs::new(), Background::Stepped);
+        let keyspace = Keyspace::new("k").unwrap();
+        let workers: Vec<_> = (0..5_u8)
+            .map(|worker| {
+                let (store, keyspace) = (store.clone(), keyspace.clone());
+                let body = move || {
+                    let mut batch = Batch::new();
+                    batch.put(&keyspace, &[worker], b"value").durability(Durability::Buffered);
+                    store.commit(batch).unwrap();
+                };
+                thread::spawn("committer", body).unwrap()
+            })
+            .collect();
+        workers.into_iter().for_each(|worker| worker.join().unwrap());
+        assert_eq!(store.range(&keyspace, ..).count(), 5);
+    });
+}
+
 #[test]
 fn a_close_waits_for_committers_or_refuses_them() {
     check(|| {

@@ -282,10 +282,10 @@ impl Shared {
             }
             if state.leading.is_none() {
                 self.lead(state);
-            } else if group == state.filling.id && !state.next_leader_waits {
-                state.next_leader_waits = true;
+            } else if group == state.filling.id && state.next_leader != Some(group) {
+                state.next_leader = Some(group);
                 self.next_leader.wait(state);
-                state.next_leader_waits = false;
+                state.next_leader = state.next_leader.filter(|next| *next != group);
             } else {
                 self.done_of(group).wait(state);
             }
@@ -313,7 +313,7 @@ impl Shared {
         };
         state.finish_group(&group, outcome);
         self.publish(state, &group);
-        if state.next_leader_waits {
+        if state.next_leader.is_some() {
             self.next_leader.notify_one();
         }
         if state.failure.is_some() {

@@ -109,7 +109,9 @@ pub(super) struct State {
     pub(super) leading: Option<u64>,
     /// Every group up to here is complete (G1).
     pub(super) completed: u64,
-    pub(super) next_leader_waits: bool,
+    /// The group whose leader-to-be waits to be woken. By group, because the one who was woken may
+    /// find that a newcomer led its group, before it comes to take its name off.
+    pub(super) next_leader: Option<u64>,
     pub(super) failure: Option<Failure>,
     /// Everything up to here is on stable storage.
     pub(super) durable: Position,
@@ -140,7 +142,7 @@ impl State {
             filling: Group::new(1, segment, offset, page, position),
             leading: None,
             completed: 0,
-            next_leader_waits: false,
+            next_leader: None,
             failure: None,
             durable: position,
             // After a clean close everything is claimed. After a cut nothing after the last
