@@ -13,14 +13,14 @@ struct Hunt(u64, u64, u64);
 
 impl Hunt {
     /// Cases with crash images at every operation.
-    const IMAGES: Self = Self(5, 1, 8);
+    const IMAGES: Self = Self(5, 1, 100);
     /// Long cases without crash images.
-    const WALKS: Self = Self(4, 4, 60);
+    const WALKS: Self = Self(4, 4, 250);
     /// Damage of every byte of a store at rest.
     const DAMAGE: Self = Self(2, 1, 2);
     /// One operation failing after the other: by the number of the fault in `FaultSpec::KINDS`.
     const fn failing(kind: u64) -> Self {
-        Self(16 * kind + 1, 14 * 16, 4)
+        Self(16 * kind + 1, 14 * 16, 12)
     }
 
     fn find(&self) -> Option<(u64, Failure)> {
@@ -51,8 +51,7 @@ fn hunt(plant: Plant) -> Hunt {
         | P::TimeGoesBack => Hunt::WALKS,
         P::OneClaimTrusted => Hunt::failing(7),
         // One walk in a thousand: the sync that lies must be the last of a segment.
-        P::SealedNotConfirmed => Hunt(4, 4, 2000),
-        P::ChecksumNotSeeded => Hunt(5, 1, 60),
+        P::SealedNotConfirmed => Hunt(4, 4, 10_000),
         _ => Hunt::IMAGES,
     }
 }
