@@ -159,16 +159,7 @@ impl Shared {
             return Err(Error::new(ErrorKind::Invalid, what));
         }
         let mut state = self.lock();
-        if state.position.term < self.writer.term {
-            self.make_room(&mut state, self.era.record_len())?;
-            let time = self.next_time(&state);
-            state.append(&Draft {
-                kind: Kind::TermStart,
-                writer: self.writer,
-                time,
-                payload: &self.era,
-            });
-        }
+        self.open_term(&mut state)?;
         self.make_room(&mut state, payload.record_len())?;
         appending.check()?;
         let time = self.next_time(&state);
@@ -177,6 +168,20 @@ impl Shared {
         appending.appended(lsn, time);
         self.counts.commits.fetch_add(1, Ordering::Relaxed);
         Ok(self.appended(&mut state, lsn, time, durability))
+    }
+
+    /// Opens the writer's term before its first commit.
+    fn open_term(&self, state: &mut MutexGuard<'_, State>) -> Result<()> {
+        if state.position.term == self.writer.term {
+            return Ok(());
+        }
+        self.make_room(state, self.era.record_len())?;
+        // Making room may have let go of the lock, and another committer may have opened it.
+        if state.position.term < self.writer.term {
+            let (kind, time) = (Kind::TermStart, self.next_time(state));
+            state.append(&Draft { kind, writer: self.writer, time, payload: &self.era });
+        }
+        Ok(())
     }
 
     /// Notes what the new commit waits for.

@@ -8,14 +8,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::base::mark::{Mark, hit};
-use crate::base::{Error, Result};
+use crate::base::{Error, Lsn, Result};
 use crate::vfs::sync::MutexGuard;
 
 use super::commit::Shared;
 use super::draft::Payload;
 use super::group::{FILLER_BYTES_MAX, State, Wants};
 
-/// Twice this after the last commit its group is claimed, and an unsynced one is synced.
+/// Within twice this a commit that asked for no sync is synced, and an idle log is claimed.
 const IDLE_CHECK: Duration = Duration::from_millis(45);
 
 /// What the keeper would do now.
@@ -33,21 +33,35 @@ impl State {
         self.spare.is_none() && !self.preparing && self.offset > segment_bytes / 2
     }
 
-    fn task(&self, segment_bytes: u64, idle: bool) -> Option<Task> {
+    /// What to do now, if `before` is what was seen at the last look.
+    fn task(&self, segment_bytes: u64, before: Option<Seen>) -> Option<Task> {
         if self.failure.is_some() || self.closed || self.closing {
             None
         } else if self.wants_spare(segment_bytes) {
             Some(Task::Prepare)
-        } else if !idle || self.leading.is_some() {
-            None
-        } else if self.has_unsynced_commits() {
+        } else if before.is_some_and(|before| self.durable.lsn < before.last) {
             Some(Task::Sync)
-        } else if self.has_unclaimed_commits() {
+        } else if before == Some(self.seen())
+            && self.leading.is_none()
+            && self.has_unclaimed_commits()
+        {
             Some(Task::Claim)
         } else {
             None
         }
     }
+
+    const fn seen(&self) -> Seen {
+        Seen { group: self.filling.id, last: self.position.lsn }
+    }
+}
+
+/// What the keeper saw when it last looked: a log that shows the same is idle, and a commit that
+/// was there and is not synced yet has waited long enough, however busy the log is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Seen {
+    group: u64,
+    last: Lsn,
 }
 
 impl Shared {
@@ -65,7 +79,7 @@ impl Shared {
     /// `Full`, `Io` from preparing a segment, which the next commit that needs one tries again.
     pub(super) fn step(&self) -> Result<bool> {
         let mut state = self.lock();
-        let task = state.task(self.segments.segment_bytes, true);
+        let task = state.task(self.segments.segment_bytes, Some(state.seen()));
         task.map_or(Ok(false), |task| self.perform(&mut state, task).map(|()| true))
     }
 
@@ -75,7 +89,10 @@ impl Shared {
             Task::Sync => {
                 hit(Mark::SyncByKeeper);
                 state.filling.wants = Wants::Sync;
-                self.lead(state);
+                // Beside a leader it is enough to have asked: the next one syncs for all.
+                if state.leading.is_none() {
+                    self.lead(state);
+                }
             }
             Task::Claim => {
                 let payload = Payload::new(Vec::new());
@@ -99,24 +116,19 @@ impl Shared {
     /// The keeper's thread, until the log is closed.
     pub(super) fn keep(self: &Arc<Self>) {
         let mut state = self.lock();
-        let mut seen = None;
+        let mut before = None;
         while !state.closed {
-            let group = state.filling.id;
-            let unwritten = state.filling.len();
-            let idle = seen == Some((group, unwritten));
-            if let Some(task) = state.task(self.segments.segment_bytes, idle) {
+            if let Some(task) = state.task(self.segments.segment_bytes, before.take()) {
                 if let Err(error) = self.perform(&mut state, task) {
                     self.rest_after(&mut state, &error);
                 }
-                seen = None;
             } else if state.failure.is_none()
                 && (state.has_unsynced_commits() || state.has_unclaimed_commits())
             {
-                // Not told of every commit: look again, and act when nothing has moved.
-                seen = Some((group, unwritten));
+                // Not told of every commit: look again, and see what has moved.
+                before = Some(state.seen());
                 let _timed_out = self.keeper.wait_for(&mut state, IDLE_CHECK);
             } else {
-                seen = None;
                 state.keeper_parked = true;
                 self.keeper.wait(&mut state);
                 state.keeper_parked = false;

@@ -321,3 +321,24 @@ fn two_handles_that_close_at_once_leave_a_cleanly_closed_store() {
         assert!(store.get(&pots(), b"a").unwrap().is_some());
     }
 }
+
+/// The background sync once waited for the log to fall idle: a writer that never paused and never
+/// asked for a sync had nothing on the disk, however long it wrote.
+#[test]
+fn buffered_commits_become_durable_while_the_writer_goes_on() {
+    let disk = MemoryVfs::new();
+    let threads = Runtime { background: Background::Threads, ..runtime(&disk, 7) };
+    let store = Store::builder("/store").segment_bytes(1 << 20).runtime(threads).open().unwrap();
+    let keyspace = Keyspace::new("k").unwrap();
+    let commit = |number: u32| {
+        let mut batch = Batch::new();
+        batch.put(&keyspace, &(number % 64).to_le_bytes(), b"v").durability(Durability::Buffered);
+        store.commit(batch).unwrap().lsn
+    };
+    let first = commit(0);
+    let durable_after = (1..2_000_000).find(|number| {
+        commit(*number);
+        store.durable() >= first
+    });
+    assert!(durable_after.is_some(), "two million commits, and the first is not durable");
+}
