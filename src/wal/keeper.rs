@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::base::mark::{Mark, hit};
-use crate::base::{Error, Lsn, Result};
+use crate::base::{Lsn, Result};
 use crate::vfs::sync::MutexGuard;
 
 use super::commit::Shared;
@@ -17,6 +17,8 @@ use super::group::{FILLER_BYTES_MAX, State, Wants};
 
 /// Within twice this a commit that asked for no sync is synced, and an idle log is claimed.
 const IDLE_CHECK: Duration = Duration::from_millis(45);
+/// After background work that failed.
+const REST: Duration = Duration::from_secs(1);
 
 /// What the keeper would do now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -119,8 +121,10 @@ impl Shared {
         let mut before = None;
         while !state.closed {
             if let Some(task) = state.task(self.segments.segment_bytes, before.take()) {
-                if let Err(error) = self.perform(&mut state, task) {
-                    self.rest_after(&mut state, &error);
+                if self.perform(&mut state, task).is_err() {
+                    // A full disk is not asked again at once; the commit that needs the segment
+                    // reports it.
+                    let _timed_out = self.keeper.wait_for(&mut state, REST);
                 }
             } else if state.failure.is_none()
                 && (state.has_unsynced_commits() || state.has_unclaimed_commits())
@@ -134,10 +138,5 @@ impl Shared {
                 state.keeper_parked = false;
             }
         }
-    }
-
-    /// A full disk is not asked again at once; the commit that needs the segment will report it.
-    fn rest_after(&self, state: &mut MutexGuard<'_, State>, _error: &Error) {
-        let _timed_out = self.keeper.wait_for(state, Duration::from_secs(1));
     }
 }
