@@ -134,6 +134,9 @@ pub(super) struct State {
 impl State {
     pub(super) fn new(tail: Mended) -> Self {
         let Mended { segment, offset, page, position, start_after, clean } = tail;
+        // The sync behind a CleanClose was the last of its life, so its failure may never have
+        // been told: no claim covers that record before the next group has written its page again.
+        let proven = Seq(position.seq.0 - u64::from(clean));
         Self {
             position,
             active: segment.clone(),
@@ -144,7 +147,7 @@ impl State {
             completed: 0,
             next_leader: None,
             failure: None,
-            durable: position,
+            durable: Position { seq: proven, ..position },
             // After a clean close everything is claimed. After a cut nothing after the last
             // claim is, until the next group or the keeper says that it was synced.
             claimed: Seq::ZERO,
