@@ -9,6 +9,28 @@ pub struct Malformed {
     pub what: &'static str,
 }
 
+/// Whether every byte is zero; as quick as memory is.
+#[must_use]
+pub fn is_zero(bytes: &[u8]) -> bool {
+    len_without_zeroes(bytes) == 0
+}
+
+/// The length without the zeroes at the end; as quick as memory is.
+#[must_use]
+pub fn len_without_zeroes(bytes: &[u8]) -> usize {
+    // In blocks, each looked at whole: the compiler makes that a few wide instructions.
+    const BLOCK: usize = 256;
+    let mut len = bytes.len();
+    while let Some((rest, block)) = bytes.get(..len).and_then(<[u8]>::split_last_chunk::<BLOCK>) {
+        if block.iter().fold(0, |all, byte| all | byte) != 0 {
+            break;
+        }
+        len = rest.len();
+    }
+    let left = bytes.get(..len).unwrap_or_default();
+    left.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1)
+}
+
 /// A cursor over bytes of unknown origin.
 #[derive(Clone, Debug)]
 pub struct Cursor<'a> {
@@ -170,6 +192,18 @@ pub fn narrow(value: usize) -> u32 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn zeroes_at_the_end_are_found_in_any_block() {
+        for len in [0, 1, 7, 255, 256, 257, 511, 512, 700] {
+            assert!(is_zero(&vec![0; len]));
+            for last in 0..len {
+                let mut bytes = vec![0; len];
+                bytes[last] = 1;
+                assert_eq!((len_without_zeroes(&bytes), is_zero(&bytes)), (last + 1, false));
+            }
+        }
+    }
 
     #[test]
     fn a_length_beyond_the_end_is_refused_before_anything_is_taken() {

@@ -53,9 +53,14 @@ impl Attack {
     /// The images that are taken at one moment of a run.
     fn images(&self, disk: &MemoryVfs) -> Vec<Image> {
         let (config, seed) = (&self.config, self.seed);
-        let units = disk.pending_units().len();
+        let pending = disk.pending_units();
+        let units = pending.len();
         let mut all = Vec::new();
+        let mut chosen = BTreeSet::new();
         let mut add = |mode: &'static str, crash: CrashMode| {
+            if crash != CrashMode::LastTorn && !chosen.insert(crash.choice(&pending)) {
+                return;
+            }
             let (disk, pending) = (disk.crash_with(crash), units > 0);
             all.push(Image { disk, power_cut: true, mode, pending });
         };
@@ -167,28 +172,26 @@ impl Attack {
             if !chance.is_multiple_of(config.sparse.max(1)) {
                 return;
             }
-            let units = disk.pending_units().len();
-            let crash = |mode: &'static str, crash| Image {
-                disk: disk.crash_with(crash),
-                power_cut: true,
-                mode,
-                pending: units > 0,
-            };
-            let keep_per_256 = 128;
+            let pending = disk.pending_units();
+            let random = CrashMode::Random { seed: chance ^ counter, keep_per_256: 128 };
+            let modes = [
+                ("recovery nothing", CrashMode::Nothing),
+                ("recovery everything", CrashMode::Everything),
+                ("recovery random", random),
+            ];
             let mut into = into.lock();
-            if !lying {
-                into.push(crash("recovery nothing", CrashMode::Nothing));
-            }
-            if units > 0 && !lying {
-                into.push(crash("recovery everything", CrashMode::Everything));
-                let seed = chance ^ counter;
-                into.push(crash("recovery random", CrashMode::Random { seed, keep_per_256 }));
+            let mut chosen = BTreeSet::new();
+            for (mode, crash) in modes {
+                if !lying && chosen.insert(crash.choice(&pending)) {
+                    let (disk, pending) = (disk.crash_with(crash), !pending.is_empty());
+                    into.push(Image { disk, power_cut: true, mode, pending });
+                }
             }
             into.push(Image {
                 disk: disk.kill(),
                 power_cut: power_cut_before,
                 mode: "recovery kill",
-                pending: units > 0,
+                pending: !pending.is_empty(),
             });
         }));
         branches

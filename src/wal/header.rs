@@ -3,7 +3,7 @@
 //! Pure. Changing anything here? Also the page, its version table and the golden files.
 
 use crate::base::checksum::crc32c;
-use crate::base::codec::{Cursor, Malformed};
+use crate::base::codec::{Cursor, Malformed, is_zero};
 use crate::base::limits::PAGE;
 use crate::base::{SegmentNumber, StoreId};
 
@@ -111,7 +111,7 @@ impl SegmentHeader {
         if version > VERSION || incompatible != 0 || read_compatible != 0 {
             return Err(HeaderFault::Newer);
         }
-        if reserved.iter().chain(rest).any(|byte| *byte != 0) || header.salt == Salt(0) {
+        if !is_zero(reserved) || !is_zero(rest) || header.salt == Salt(0) {
             return Err(HeaderFault::Damaged("a reserved byte of the header page is not zero"));
         }
         Ok(header)

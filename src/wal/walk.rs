@@ -7,7 +7,7 @@ use std::collections::VecDeque;
 use std::io;
 use std::path::PathBuf;
 
-use crate::base::codec::{to_u64, to_usize};
+use crate::base::codec::{len_without_zeroes, to_u64, to_usize};
 use crate::base::limits::PAGE;
 use crate::base::plant::{Plant, is_planted};
 use crate::base::{Error, ErrorKind, Result, SegmentNumber, Seq};
@@ -290,9 +290,10 @@ fn look_beyond(dir: &SegmentDir, present: &[SegmentNumber], walked: &mut Walked)
         return Ok(());
     }
     let rest = tail.bytes.get(to_usize(end)..).unwrap_or_default();
-    if let Some(last) = rest.iter().rposition(|byte| *byte != 0) {
+    let torn = len_without_zeroes(rest);
+    if torn > 0 {
         walked.rest = RestSeen::Debris;
-        walked.torn_bytes = to_u64(last + 1);
+        walked.torn_bytes = to_u64(torn);
         walked.claimed = looks && find_claim(&tail.bytes, end, salt, hole).is_some();
     }
     for later in present.iter().filter(|later| looks && **later > number) {

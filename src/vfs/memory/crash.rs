@@ -88,6 +88,16 @@ impl CrashMode {
     }
 }
 
+impl CrashMode {
+    /// Which of `units` survive, as a number: crashes of one moment that keep the same have the
+    /// same. [`CrashMode::LastTorn`] keeps half a unit, which no number says.
+    pub(crate) fn choice(self, units: &[Unit]) -> u64 {
+        let kept =
+            units.iter().enumerate().filter(|(position, unit)| self.keeps(*position, **unit));
+        kept.fold(0, |choice, (_, unit)| chance::draw(choice, unit.number.wrapping_add(1)))
+    }
+}
+
 impl MemoryVfs {
     /// The pending units in order: what a crash now would be about.
     #[must_use]

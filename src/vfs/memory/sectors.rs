@@ -3,14 +3,23 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use super::chance;
+use crate::base::checksum::hash64;
 use crate::base::codec::{to_u64, to_usize};
 
 /// The size of a sector: what a disk writes whole or not at all.
 pub(super) const SECTOR: usize = 512;
 const SECTORS_PER_CHUNK: usize = 64;
 
+/// The bytes of a sector that is not zero, and their hash.
+#[derive(Debug)]
+pub(super) struct Written {
+    bytes: [u8; SECTOR],
+    hash: u64,
+}
+
 /// One version of a sector; `None` is all zeros.
-pub(super) type Sector = Option<Arc<[u8; SECTOR]>>;
+pub(super) type Sector = Option<Arc<Written>>;
 type Chunk = [Sector; SECTORS_PER_CHUNK];
 
 const ZEROS: [u8; SECTOR] = [0; SECTOR];
@@ -21,12 +30,12 @@ pub(super) struct Sectors(Arc<BTreeMap<u64, Arc<Chunk>>>);
 
 /// The bytes as a sector that takes no room when they are zero.
 pub(super) fn sector(bytes: [u8; SECTOR]) -> Sector {
-    if bytes == ZEROS { None } else { Some(Arc::new(bytes)) }
+    if bytes == ZEROS { None } else { Some(Arc::new(Written { hash: hash64(&bytes), bytes })) }
 }
 
 /// The bytes of a sector.
 pub(super) fn bytes_of(sector: &Sector) -> &[u8; SECTOR] {
-    sector.as_deref().unwrap_or(&ZEROS)
+    sector.as_deref().map_or(&ZEROS, |written| &written.bytes)
 }
 
 /// Which chunk, and where in it.
@@ -72,13 +81,28 @@ impl Sectors {
         let mut rest = buffer;
         while !rest.is_empty() {
             let (now, later) = rest.split_at_mut(rest.len().min(SECTOR - start));
-            match self.get(index).as_deref().and_then(|bytes| bytes.get(start..start + now.len())) {
+            let written = self.get(index).as_deref();
+            match written.and_then(|written| written.bytes.get(start..start + now.len())) {
                 Some(bytes) => now.copy_from_slice(bytes),
                 None => now.fill(0),
             }
             rest = later;
             (index, start) = (index + 1, 0);
         }
+    }
+
+    /// A hash of all bytes: equal for equal bytes, at the price of one look at each sector.
+    pub(super) fn hash(&self) -> u64 {
+        let mut hash = 0u64;
+        for (chunk, sectors) in self.0.iter() {
+            for (slot, sector) in (0..).zip(sectors.iter()) {
+                if let Some(written) = sector {
+                    let index: u64 = chunk * to_u64(SECTORS_PER_CHUNK) + slot;
+                    hash = hash.wrapping_add(chance::draw(written.hash, index));
+                }
+            }
+        }
+        hash
     }
 
     /// Makes every byte from `size` on zero.
@@ -135,6 +159,19 @@ mod tests {
         after.set(1, None);
         assert_eq!(bytes_of(before.get(1)), &[7; SECTOR]);
         assert!(Arc::ptr_eq(before.get(2).as_ref().unwrap(), after.get(2).as_ref().unwrap()));
+    }
+
+    #[test]
+    fn the_hash_tells_bytes_and_places_apart_and_nothing_else() {
+        let (mut there, mut here) = (filled(2), filled(2));
+        there.set(70, sector([8; SECTOR]));
+        here.set(71, sector([8; SECTOR]));
+        assert_ne!(there.hash(), here.hash());
+        here.set(71, None);
+        here.set(70, sector([8; SECTOR]));
+        assert_eq!(there.hash(), here.hash());
+        here.set(70, sector([9; SECTOR]));
+        assert_ne!(there.hash(), here.hash());
     }
 
     #[test]

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use super::disk::MemoryVfs;
 use super::fault::Fault;
+use super::inode::Inode;
 use super::observer::Observer;
 use crate::base::checksum::hash64;
 use crate::base::codec::to_usize;
@@ -83,18 +84,12 @@ impl MemoryVfs {
     pub fn content_hash(&self) -> u64 {
         let disk = self.disk();
         let mut hash = 0;
-        let mut bytes = Vec::new();
         for (path, size) in disk.tree.files() {
-            bytes.clear();
-            bytes.extend_from_slice(&hash64(path.as_os_str().as_encoded_bytes()).to_le_bytes());
-            let start = bytes.len();
-            bytes.resize(start + to_usize(size), 0);
             let file = disk.tree.find_file(&path).and_then(|number| disk.tree.file(number));
-            if let (Ok(file), Some(buffer)) = (file, bytes.get_mut(start..)) {
-                file.read(buffer, 0);
-            }
-            bytes.extend_from_slice(&size.to_le_bytes());
-            hash = hash64(&bytes) ^ u64::rotate_left(hash, 7);
+            let content = file.map_or(0, Inode::content_hash);
+            let name = hash64(path.as_os_str().as_encoded_bytes());
+            let [name, content, size] = [name, content, size].map(u64::to_le_bytes);
+            hash = hash64(&[name, content, size].concat()) ^ u64::rotate_left(hash, 7);
         }
         hash
     }
