@@ -27,6 +27,22 @@ macro_rules! plants {
                 }
             }
 
+            /// Whether it needs threads to happen: the lab, which has one, does not look for it.
+            #[must_use]
+            pub const fn needs_threads(self) -> bool {
+                matches!(
+                    self,
+                    Self::LeaderNotByGroup
+                        | Self::NextLeaderNotWoken
+                        | Self::FollowersLeftBehind
+                        | Self::FailedPreparationNotTold
+                        | Self::ClosingNotSeen
+                        | Self::ConditionBeforeRoom
+                        | Self::KeeperNotTold
+                        | Self::ConflictToldEarly
+                )
+            }
+
             #[cfg(feature = "planted-bugs")]
             fn flag(self) -> &'static std::sync::atomic::AtomicBool {
                 use std::sync::atomic::AtomicBool;
@@ -142,6 +158,26 @@ plants! {
     BackupBeyondClaims = "backup-beyond-claims",
     /// `archive::restore`: the commit that was asked for is left out. R12.
     RestoreOneShort = "restore-one-short",
+
+    // Orders of threads: found by schedules and rehearsals, because the lab has one thread.
+
+    /// `wal::turn`: one name for the leader-to-be, whichever group it is of. A thread is left.
+    LeaderNotByGroup = "leader-not-by-group",
+    /// `wal::turn`: the leader-to-be is not woken. A thread is left.
+    NextLeaderNotWoken = "next-leader-not-woken",
+    /// `wal::turn`: after a failure only the group that failed is woken. A thread is left.
+    FollowersLeftBehind = "followers-left-behind",
+    /// `wal::commit`: who waits for a segment is not told that there will be none. A thread is
+    /// left.
+    FailedPreparationNotTold = "failed-preparation-not-told",
+    /// `wal::turn`: a commit goes on beside a close that has begun. R1, R5.
+    ClosingNotSeen = "closing-not-seen",
+    /// `wal::commit`: a condition is decided before waiting for a segment. R6.
+    ConditionBeforeRoom = "condition-before-room",
+    /// `wal::log`: a close does not wake the keeper. A thread is left.
+    KeeperNotTold = "keeper-not-told",
+    /// `store::write`: a conflict is told before what it lost to is durable. R1.
+    ConflictToldEarly = "conflict-told-early",
 
     // The lab itself.
 

@@ -239,7 +239,9 @@ pub(super) fn commit(inner: &Inner, batch: &Batch, on_conflict: OnConflict) -> R
         if live.answered || lost_a_creation(inner, batch, &prepared) {
             continue;
         }
-        if let (Some(winner), OnConflict::WaitForWinner) = (live.lost_to, on_conflict) {
+        if let (Some(winner), OnConflict::WaitForWinner) = (live.lost_to, on_conflict)
+            && !is_planted(Plant::ConflictToldEarly)
+        {
             inner.wal.wait_visible(winner)?;
             // The winner may have asked for less than that.
             if inner.wal.durable() < winner {

@@ -17,6 +17,22 @@ pub type JoinHandle<T> = shuttle::thread::JoinHandle<T>;
 #[cfg(not(feature = "shuttle"))]
 pub type JoinHandle<T> = std::thread::JoinHandle<T>;
 
+/// Which thread.
+#[cfg(feature = "shuttle")]
+pub type ThreadId = shuttle::thread::ThreadId;
+/// Which thread.
+#[cfg(not(feature = "shuttle"))]
+pub type ThreadId = std::thread::ThreadId;
+
+/// The caller's thread.
+#[must_use]
+pub fn current_id() -> ThreadId {
+    #[cfg(feature = "shuttle")]
+    return shuttle::thread::current().id();
+    #[cfg(not(feature = "shuttle"))]
+    std::thread::current().id()
+}
+
 /// Starts a thread called `name`.
 ///
 /// # Errors

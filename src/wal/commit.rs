@@ -30,8 +30,10 @@ use crate::vfs::{FileExt, Runtime};
 use super::draft::{Draft, Payload, Writer};
 use super::format::{Kind, payload_max};
 use super::group::{Group, State, Wants};
+use super::reach::Reach;
 use super::segment::{Segment, SegmentDir, shown_path};
 use super::ticker::Ticker;
+use super::turn::Turn;
 
 /// How far a commit must have come when its call returns.
 #[non_exhaustive]
@@ -45,9 +47,6 @@ pub enum Durability {
     /// In our memory: survives nothing until the log is written, within about 100 ms.
     Memory,
 }
-
-/// Memory commits wait for a write once this much is unwritten, so that memory stays bounded.
-const UNWRITTEN_BYTES_MAX: usize = 1 << 20;
 
 /// A commit that is in the log but perhaps not yet where its writer wants it.
 #[derive(Clone, Copy, Debug)]
@@ -97,8 +96,8 @@ pub(super) struct Shared {
     done: [Condvar; 2],
     prepared: Condvar,
     pub(super) keeper: Condvar,
-    visible: AtomicU64,
-    durable: AtomicU64,
+    /// Moved under the append lock.
+    pub(super) reach: Reach,
     pub(super) counts: Counts,
 }
 
@@ -118,24 +117,13 @@ impl Shared {
             done: [Condvar::new(), Condvar::new()],
             prepared: Condvar::new(),
             keeper: Condvar::new(),
-            visible: AtomicU64::new(lsn.0),
-            durable: AtomicU64::new(lsn.0),
+            reach: Reach::new(lsn),
             counts: Counts::default(),
         }
     }
 
     pub(super) fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock()
-    }
-
-    /// The last commit that readers may see (C2).
-    pub(super) fn visible(&self) -> Lsn {
-        Lsn(self.visible.load(Ordering::Acquire))
-    }
-
-    /// The last commit on stable storage.
-    pub(super) fn durable(&self) -> Lsn {
-        Lsn(self.durable.load(Ordering::Acquire))
     }
 
     pub(super) fn clock_suspect(&self) -> bool {
@@ -160,8 +148,13 @@ impl Shared {
         }
         let mut state = self.lock();
         self.open_term(&mut state)?;
-        self.make_room(&mut state, payload.record_len())?;
-        appending.check()?;
+        if is_planted(Plant::ConditionBeforeRoom) {
+            appending.check()?;
+            self.make_room(&mut state, payload.record_len())?;
+        } else {
+            self.make_room(&mut state, payload.record_len())?;
+            appending.check()?;
+        }
         let time = self.next_time(&state);
         state.append(&Draft { kind: Kind::Commit, writer: self.writer, time, payload });
         let lsn = state.position.lsn;
@@ -192,21 +185,14 @@ impl Shared {
         time: Timestamp,
         durability: Durability,
     ) -> Appended {
-        let alone = state.leading.is_none() && state.filling.wants == Wants::Nothing;
-        let fits = state.filling.len() < UNWRITTEN_BYTES_MAX;
-        let done = durability == Durability::Memory && alone && fits;
+        let done = state.join(durability);
         if is_planted(Plant::VisibleTooEarly) {
-            self.visible.store(lsn.0, Ordering::Release);
+            self.reach.show(lsn);
         }
         if done {
-            hit(Mark::AnsweredFromMemory);
             // Everything before it is complete, so it may be seen at once (C2).
-            self.visible.store(lsn.0, Ordering::Release);
+            self.reach.show(lsn);
             self.tell_keeper(state);
-        } else {
-            let synced = durability == Durability::Sync && !is_planted(Plant::AnsweredBeforeSync);
-            let wants = if synced { Wants::Sync } else { Wants::Write };
-            state.filling.wants = state.filling.wants.max(wants);
         }
         Appended { lsn, time, group: state.filling.id, done }
     }
@@ -226,7 +212,7 @@ impl Shared {
         record_len: u64,
     ) -> Result<()> {
         loop {
-            refuse_if_stopped(state)?;
+            state.refuse_if_stopped()?;
             if state.has_room(record_len, self.segments.segment_bytes) {
                 return Ok(());
             }
@@ -248,7 +234,9 @@ impl Shared {
         state.preparing = true;
         let spare = MutexGuard::unlocked(state, || self.segments.prepare(number));
         state.preparing = false;
-        self.prepared.notify_all();
+        if spare.is_ok() || !is_planted(Plant::FailedPreparationNotTold) {
+            self.prepared.notify_all();
+        }
         state.spare = Some(spare?);
         Ok(())
     }
@@ -272,27 +260,15 @@ impl Shared {
         group: u64,
     ) -> Result<()> {
         loop {
-            if group <= state.completed {
-                return Ok(());
-            }
-            if let Some(failure) = state.failure.clone() {
-                if is_planted(Plant::FailureForgotten) {
-                    (state.completed, state.failure) = (failure.group, None);
+            match state.turn(group) {
+                Turn::Done => return Ok(()),
+                Turn::Failed(error) => return Err(error),
+                Turn::Lead => self.lead(state),
+                Turn::WaitToLead => {
+                    self.next_leader.wait(state);
+                    state.woken_to_lead(group);
                 }
-                return Err(if group == failure.group {
-                    outcome_unknown(&failure.error)
-                } else {
-                    poisoned(&failure.error)
-                });
-            }
-            if state.leading.is_none() {
-                self.lead(state);
-            } else if group == state.filling.id && state.next_leader != Some(group) {
-                state.next_leader = Some(group);
-                self.next_leader.wait(state);
-                state.next_leader = state.next_leader.filter(|next| *next != group);
-            } else {
-                self.done_of(group).wait(state);
+                Turn::Follow => self.done_of(group).wait(state),
             }
         }
     }
@@ -318,10 +294,11 @@ impl Shared {
         };
         state.finish_group(&group, outcome);
         self.publish(state, &group);
-        if state.next_leader.is_some() {
+        let wakes = state.wakes();
+        if wakes.next_leader {
             self.next_leader.notify_one();
         }
-        if state.failure.is_some() {
+        if wakes.all {
             self.done.iter().for_each(|condvar| {
                 condvar.notify_all();
             });
@@ -336,8 +313,7 @@ impl Shared {
 
     fn publish(&self, state: &State, group: &Group) {
         if state.completed == group.id {
-            self.visible.store(group.end.lsn.0, Ordering::Release);
-            self.durable.store(state.durable.lsn.0, Ordering::Release);
+            self.reach.publish(group.end.lsn, state.durable.lsn);
         }
     }
 
@@ -366,30 +342,4 @@ impl Shared {
 
 fn stopped(doing: &str, segment: &Segment, error: std::io::Error, offset: u64) -> Error {
     Error::io(&format!("{doing} the log"), &shown_path(segment.number), error).at_offset(offset)
-}
-
-pub(super) fn refuse_if_stopped(state: &State) -> Result<()> {
-    if let Some(failure) = &state.failure {
-        return Err(poisoned(&failure.error));
-    }
-    if state.closed || state.closing {
-        return Err(Error::new(ErrorKind::Closed, "the store is closed; open it again"));
-    }
-    Ok(())
-}
-
-fn outcome_unknown(cause: &Error) -> Error {
-    hit(Mark::OutcomeUnknown);
-    cause
-        .clone()
-        .as_kind(ErrorKind::OutcomeUnknown)
-        .within("this write may or may not survive: close the store and open it again to see")
-}
-
-pub(super) fn poisoned(cause: &Error) -> Error {
-    hit(Mark::Poisoned);
-    cause.clone().as_kind(ErrorKind::Poisoned).within(
-        "nothing of this call was written, because an earlier write or sync of the log failed: \
-         close the store and open it again",
-    )
 }

@@ -22,7 +22,7 @@ const REST: Duration = Duration::from_secs(1);
 
 /// What the keeper would do now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Task {
+pub(super) enum Task {
     Prepare,
     Sync,
     Claim,
@@ -36,7 +36,7 @@ impl State {
     }
 
     /// What to do now, if `before` is what was seen at the last look.
-    fn task(&self, segment_bytes: u64, before: Option<Seen>) -> Option<Task> {
+    pub(super) fn task(&self, segment_bytes: u64, before: Option<Seen>) -> Option<Task> {
         if self.failure.is_some() || self.closed || self.closing {
             None
         } else if self.wants_spare(segment_bytes) {
@@ -53,7 +53,7 @@ impl State {
         }
     }
 
-    const fn seen(&self) -> Seen {
+    pub(super) const fn seen(&self) -> Seen {
         Seen { group: self.filling.id, last: self.position.lsn }
     }
 }
@@ -61,7 +61,7 @@ impl State {
 /// What the keeper saw when it last looked: a log that shows the same is idle, and a commit that
 /// was there and is not synced yet has waited long enough, however busy the log is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Seen {
+pub(super) struct Seen {
     group: u64,
     last: Lsn,
 }

@@ -6,17 +6,19 @@ use std::sync::Arc;
 use crate::base::plant::{Plant, is_planted};
 use crate::base::{Error, ErrorKind, Lsn, Result, Timestamp};
 use crate::vfs::sync::Mutex;
-use crate::vfs::sync::atomic::{AtomicBool, Ordering};
+use crate::vfs::sync::atomic::Ordering;
 use crate::vfs::{Background, Lock, Runtime, thread};
 
-use super::commit::{Appended, Appending, Durability, Shared, poisoned, refuse_if_stopped};
+use super::commit::{Appended, Appending, Durability, Shared};
 use super::create::publish_identity;
 use super::draft::{Draft, Payload, Writer};
 use super::format::Kind;
 use super::group::{FILLER_BYTES_MAX, State, Wants};
 use super::identity::Identity;
 use super::open::open;
+use super::reach::Once;
 use super::settings::{OpenSettings, RecoveryReport};
+use super::turn::poisoned;
 use super::walk::Replay;
 
 /// What the log has done since it was opened, and where it stands.
@@ -73,7 +75,7 @@ pub struct Wal {
     identity: Identity,
     report: RecoveryReport,
     keeper: Mutex<Option<thread::JoinHandle<()>>>,
-    keeper_started: AtomicBool,
+    keeper_started: Once,
     lock: Mutex<Option<Box<dyn Lock>>>,
     /// Held while closing, so that nobody lets go of the store while another still writes.
     closing: Mutex<()>,
@@ -103,7 +105,7 @@ impl Wal {
             identity: opened.identity,
             report: opened.report,
             keeper: Mutex::new(None),
-            keeper_started: AtomicBool::new(false),
+            keeper_started: Once::new(),
             lock: Mutex::new(Some(opened.lock)),
             closing: Mutex::new(()),
         };
@@ -128,13 +130,13 @@ impl Wal {
     /// The last commit readers may see.
     #[must_use]
     pub fn visible(&self) -> Lsn {
-        self.shared.visible()
+        self.shared.reach.visible()
     }
 
     /// The last commit on stable storage.
     #[must_use]
     pub fn durable(&self) -> Lsn {
-        self.shared.durable()
+        self.shared.reach.durable()
     }
 
     /// Appends a commit; it becomes visible when [`Wal::wait`] returns `Ok`.
@@ -173,7 +175,7 @@ impl Wal {
     /// `OutcomeUnknown` or `Poisoned` when the log failed before it.
     pub fn wait_visible(&self, lsn: Lsn) -> Result<()> {
         let mut state = self.shared.lock();
-        while self.shared.visible() < lsn && lsn <= state.position.lsn {
+        while self.shared.reach.visible() < lsn && lsn <= state.position.lsn {
             let in_flight = state.leading.filter(|_| state.filling.is_empty());
             let group = in_flight.unwrap_or(state.filling.id);
             state.filling.wants = state.filling.wants.max(Wants::Write);
@@ -191,7 +193,7 @@ impl Wal {
     /// One sync, or none when everything is durable already.
     pub fn sync(&self) -> Result<()> {
         let mut state = self.shared.lock();
-        refuse_if_stopped(&state)?;
+        state.refuse_if_stopped()?;
         while state.has_unsynced_commits() {
             state.filling.wants = Wants::Sync;
             let group = state.filling.id;
@@ -306,7 +308,9 @@ impl Wal {
         let _one_at_a_time = self.closing.lock();
         let outcome = self.write_clean_close();
         self.shared.lock().closed = true;
-        self.shared.keeper.notify_all();
+        if !is_planted(Plant::KeeperNotTold) {
+            self.shared.keeper.notify_all();
+        }
         let keeper = self.keeper.lock().take();
         let joined = keeper.map_or(Ok(()), thread::JoinHandle::join);
         drop(self.lock.lock().take());
@@ -353,12 +357,8 @@ impl Wal {
     }
 
     fn start_keeper(&self) {
-        if self.shared.runtime.background != Background::Threads
-            || self.keeper_started.load(Ordering::Relaxed)
-        {
-            return;
-        }
-        if self.keeper_started.swap(true, Ordering::Relaxed) {
+        let wanted = self.shared.runtime.background == Background::Threads;
+        if !wanted || !self.keeper_started.is_first() {
             return;
         }
         let mut keeper = self.keeper.lock();

@@ -6,7 +6,8 @@
 //!
 //! The bytes are in [`header`] and [`format`](mod@format), whose page is `docs/format/wal.md`;
 //! which record may follow which is decided once, in [`scan`]; drafting the next one is its
-//! mirror, `draft`. Groups are formed in `group` and written in `commit`.
+//! mirror, `draft`. Groups are formed in `group`, written
+//! in `commit` by whom `turn` chooses, and told to readers by [`reach`].
 //!
 //! Invariants, cited where they rule:
 //!
@@ -29,13 +30,17 @@ mod keeper;
 mod log;
 mod mend;
 mod open;
+pub mod reach;
 pub mod reader;
 mod recovery;
+#[cfg(any(test, feature = "sim"))]
+pub mod rehearsal;
 pub mod scan;
 pub mod segment;
 mod settings;
 mod survey;
 mod ticker;
+mod turn;
 mod walk;
 
 pub use commit::{Appended, Appending, Durability};

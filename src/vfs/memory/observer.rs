@@ -2,10 +2,10 @@
 
 use std::fmt;
 use std::path::PathBuf;
-use std::thread::{self, ThreadId};
 
 use super::disk::MemoryVfs;
 use crate::vfs::sync::Mutex;
+use crate::vfs::thread::{ThreadId, current_id};
 
 /// Which call an operation is.
 #[non_exhaustive]
@@ -81,7 +81,7 @@ pub(super) struct Observers {
 
 impl Observers {
     fn is_inside(&self) -> bool {
-        *self.inside.lock() == Some(thread::current().id())
+        *self.inside.lock() == Some(current_id())
     }
 
     pub(super) fn set(&self, observer: Option<Observer>) {
@@ -94,7 +94,7 @@ impl Observers {
             return;
         }
         if let Some(observer) = self.observer.lock().as_mut() {
-            *self.inside.lock() = Some(thread::current().id());
+            *self.inside.lock() = Some(current_id());
             observer(vfs, &operation());
             *self.inside.lock() = None;
         }

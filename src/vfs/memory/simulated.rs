@@ -2,13 +2,14 @@
 
 use std::io;
 use std::sync::Arc;
+// Not those of `vfs::sync`: a simulated machine is no part of what a scheduler tries orders of.
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use super::chance;
 use super::disk::MemoryVfs;
 use crate::base::Timestamp;
 use crate::vfs::runtime::{Background, Clock, Rng, Runtime};
-use crate::vfs::sync::atomic::{AtomicU64, Ordering};
 
 /// A clock that moves when told. Every reading of the wall clock also moves it by 1 µs, so that
 /// two readings differ.

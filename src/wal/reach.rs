@@ -1,0 +1,79 @@
+//! How far the log has come, for those who read it without the append lock.
+//!
+//! The only atomics of the engine that order other memory. Who holds the append lock moves them;
+//! anybody reads them.
+//!
+//! - **A1** Who sees `visible ≥ n` sees everything that was done before `n` became visible: the
+//!   entries of the commits up to `n`, wherever they are kept.
+//! - **A2** Who sees `durable ≥ n`, and looks at `visible` afterwards, sees `visible ≥ n`.
+//! - **A3** Neither goes back.
+
+use crate::base::Lsn;
+use crate::vfs::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+/// The last visible commit, and the last durable one.
+#[derive(Debug)]
+pub struct Reach {
+    visible: AtomicU64,
+    durable: AtomicU64,
+}
+
+impl Reach {
+    /// Everything up to `lsn` is visible and durable.
+    #[must_use]
+    pub fn new(lsn: Lsn) -> Self {
+        Self { visible: AtomicU64::new(lsn.0), durable: AtomicU64::new(lsn.0) }
+    }
+
+    /// The last commit that readers may see.
+    #[must_use]
+    pub fn visible(&self) -> Lsn {
+        Lsn(self.visible.load(Ordering::Acquire))
+    }
+
+    /// The last commit on stable storage.
+    #[must_use]
+    pub fn durable(&self) -> Lsn {
+        Lsn(self.durable.load(Ordering::Acquire))
+    }
+
+    /// Shows readers the commits up to `lsn`; under the append lock.
+    pub fn show(&self, lsn: Lsn) {
+        self.visible.store(lsn.0, Ordering::Release);
+    }
+
+    /// Says how far a completed group has come: `visible` first, because what is durable can be
+    /// seen (A2). Under the append lock.
+    pub fn publish(&self, visible: Lsn, durable: Lsn) {
+        self.show(visible);
+        self.durable.store(durable.0, Ordering::Release);
+    }
+}
+
+/// Something that is done once, whoever comes first.
+#[derive(Debug)]
+pub struct Once(AtomicBool);
+
+impl Once {
+    /// Not done yet.
+    #[must_use]
+    pub fn new() -> Self {
+        Self(AtomicBool::new(false))
+    }
+
+    /// Whether the caller is the first. Orders no other memory; those who come later may go on
+    /// before the first has done it.
+    ///
+    /// # Cost
+    /// A load, except for those who come at the same time as the first.
+    #[must_use]
+    pub fn is_first(&self) -> bool {
+        !self.0.load(Ordering::Relaxed) && !self.0.swap(true, Ordering::Relaxed)
+    }
+}
+
+impl Default for Once {
+    fn default() -> Self {
+        Self::new()
+    }
+}
