@@ -121,7 +121,8 @@ impl Shared {
         let mut before = None;
         while !state.closed {
             if let Some(task) = state.task(self.segments.segment_bytes, before.take()) {
-                if self.perform(&mut state, task).is_err() {
+                // The log may have been closed meanwhile, and whoever closes waits for this thread.
+                if self.perform(&mut state, task).is_err() && !state.closed {
                     // A full disk is not asked again at once; the commit that needs the segment
                     // reports it.
                     let _timed_out = self.keeper.wait_for(&mut state, REST);
