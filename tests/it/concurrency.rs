@@ -342,3 +342,47 @@ fn buffered_commits_become_durable_while_the_writer_goes_on() {
     });
     assert!(durable_after.is_some(), "two million commits, and the first is not durable");
 }
+
+/// A sync once went after every commit that came while it was at work: beside a writer who never
+/// paused it never came back.
+#[test]
+fn a_sync_beside_a_busy_writer_covers_what_was_before_it_and_comes_back() {
+    const WRITERS: usize = 20;
+    let disk = MemoryVfs::new();
+    let store = open(&disk, 1);
+    let before = store.commit(batch(b"before", b"", Durability::Buffered)).unwrap();
+    let syncs = Arc::new(AtomicU64::new(0));
+    let (watched, counted) = (store.clone(), Arc::clone(&syncs));
+    thread::scope(|scope| {
+        let mut waiting = Vec::new();
+        for _ in 0..WRITERS {
+            let (asking, asked) = std::sync::mpsc::channel::<()>();
+            let writer = &store;
+            scope.spawn(move || {
+                if asked.recv().is_ok() {
+                    writer.commit(batch(b"more", b"", Durability::Buffered)).unwrap();
+                }
+            });
+            waiting.push(asking);
+        }
+        // Before a sync is done, somebody else has appended a commit.
+        disk.set_observer(Box::new(move |_: &MemoryVfs, operation: &Operation| {
+            if operation.kind != OperationKind::Sync {
+                return;
+            }
+            counted.fetch_add(1, Ordering::SeqCst);
+            if let Some(writer) = waiting.pop() {
+                let appended = watched.log_stats().appended;
+                writer.send(()).unwrap();
+                while watched.log_stats().appended == appended {
+                    thread::yield_now();
+                }
+            }
+        }));
+        store.sync().unwrap();
+        // The writers who were not asked end with the observer.
+        disk.clear_observer();
+    });
+    assert!(store.durable() >= before.lsn);
+    assert_eq!(syncs.load(Ordering::SeqCst), 1, "one sync covers what was before it");
+}
