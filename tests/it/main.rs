@@ -9,6 +9,7 @@
 )]
 
 mod apply;
+mod calls;
 mod cases;
 mod cli;
 mod concurrency;

@@ -14,15 +14,21 @@ const WARM_UP: usize = 20;
 /// Commits that count.
 const COMMITS: usize = 300;
 
-fn strace_works() -> bool {
+/// Whether system calls can be watched and made to fail here.
+pub(crate) fn strace_works() -> bool {
     let works = Command::new("strace").args(["-f", "-o", "/dev/null", "true"]).output();
     works.is_ok_and(|output| output.status.success())
 }
 
 /// Runs `apply` under strace.
 fn traced(store: &Path, strace: &[&str], apply: &[&str], input: &str) -> Done {
+    program_traced(store, strace, &[&["apply"], apply].concat(), input)
+}
+
+/// Runs the program under strace.
+pub(crate) fn program_traced(store: &Path, strace: &[&str], words: &[&str], input: &str) -> Done {
     let mut command = Command::new("strace");
-    command.arg("-f").args(strace).args(["--", env!("CARGO_BIN_EXE_jidoka"), "apply"]).args(apply);
+    command.arg("-f").args(strace).args(["--", env!("CARGO_BIN_EXE_jidoka")]).args(words);
     command.env("JIDOKA_STORE", store);
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     finish(command, input.as_bytes())
