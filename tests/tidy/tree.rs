@@ -12,6 +12,7 @@ const TOP_LEVEL: &[&str] = &[
     "benches/",
     "docs/",
     "fuzz/",
+    "power/",
     "src/",
     "target/",
     "tests/",
@@ -31,8 +32,8 @@ const REGISTRIES: &[&str] = &[
 
 /// Every name that does not belong at the top of the repository; folders end with `/`.
 pub(crate) fn check_top_level(names: &[String]) -> Vec<Finding> {
-    let says = "not one of the things at the top level: it belongs in src, tests, benches, fuzz or \
-                docs, or is a dotfile";
+    let says = "not one of the things at the top level: it belongs in src, tests, benches, fuzz, \
+                power or docs, or is a dotfile";
     let strangers =
         names.iter().filter(|name| !name.starts_with('.') && !TOP_LEVEL.contains(&name.as_str()));
     strangers.map(|name| Finding { path: name.clone(), line: 1, says: says.to_owned() }).collect()
