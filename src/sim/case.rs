@@ -2,8 +2,11 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::base::{Error, ErrorKind, Result};
+
 /// How the store and the attack are set up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Config {
     /// Size of the log's segments.
     pub segment_bytes: u64,
@@ -35,7 +38,7 @@ pub(super) type DurabilityLetter = char;
 
 /// What a step does.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
 #[non_exhaustive]
 pub enum Action {
     /// Writes documents and keys in one commit.
@@ -77,6 +80,7 @@ pub enum Action {
 
 /// One operation of a batch.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Part {
     /// `put`, `patch`, `delete`, `key_put`, `key_delete`.
     pub what: PartKind,
@@ -110,6 +114,7 @@ pub enum PartKind {
 /// One step of a case. Its `id` never changes, and everything chosen by chance in it is a
 /// function of the seed and the id.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Step {
     /// Its stable name.
     pub id: u64,
@@ -119,6 +124,7 @@ pub struct Step {
 
 /// A planned fault of the disk.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct FaultSpec {
     /// The step before which it is planned.
     pub step: u64,
@@ -158,9 +164,15 @@ impl FaultSpec {
 }
 
 /// Everything that a run depends on.
+///
+/// Files of this form are kept in `tests/regress`, and are read for ever: a field that is added
+/// gets a default that means what its absence meant, and [`Case::VERSION`] grows when that cannot
+/// be.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Case {
-    /// Version of this form.
+    /// Version of this form; a file that does not say is of the first.
+    #[serde(default = "first_version")]
     pub version: u32,
     /// Where every choice by chance comes from.
     pub seed: u64,
@@ -169,5 +181,99 @@ pub struct Case {
     /// What is done.
     pub steps: Vec<Step>,
     /// What goes wrong.
+    #[serde(default)]
     pub faults: Vec<FaultSpec>,
+}
+
+const fn first_version() -> u32 {
+    1
+}
+
+/// All that is read of a case before its version is known.
+#[derive(Deserialize)]
+struct Beginning {
+    #[serde(default = "first_version")]
+    version: u32,
+}
+
+impl Case {
+    /// The version that is written now.
+    pub const VERSION: u32 = 1;
+
+    /// Reads a case from the bytes of a file.
+    ///
+    /// # Errors
+    /// `Unsupported` for a version that is not known, `Invalid` for anything else that is not a
+    /// case: a field or a fault that is not known would be left out, and another case played.
+    pub fn read(bytes: &[u8]) -> Result<Self> {
+        let wrong = |why: String| {
+            Error::new(ErrorKind::Invalid, format!("the file is not a case of the lab: {why}"))
+        };
+        let beginning: Beginning =
+            serde_json::from_slice(bytes).map_err(|error| wrong(error.to_string()))?;
+        if beginning.version == 0 || beginning.version > Self::VERSION {
+            let (found, known) = (beginning.version, Self::VERSION);
+            let what = format!("the case is of version {found}, and this lab plays up to {known}");
+            return Err(Error::new(ErrorKind::Unsupported, what));
+        }
+        let case: Self = serde_json::from_slice(bytes).map_err(|error| wrong(error.to_string()))?;
+        let mut faults = case.faults.iter().map(|fault| fault.what.as_str());
+        match faults.find(|what| !FaultSpec::KINDS.contains(what)) {
+            Some(unknown) => Err(wrong(format!("there is no fault {unknown:?}"))),
+            None => Ok(case),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refusal(text: &str) -> (ErrorKind, String) {
+        let error = Case::read(text.as_bytes()).unwrap_err();
+        (error.kind(), error.message().to_owned())
+    }
+
+    const CONFIG: &str =
+        r#""config":{"segment_bytes":8192,"images":1,"depth":1,"sparse":1,"go_on":1}"#;
+
+    #[test]
+    fn a_case_without_a_version_is_of_the_first() {
+        let text = format!(r#"{{"seed":7,{CONFIG},"steps":[{{"id":1,"action":"sync"}}]}}"#);
+        let case = Case::read(text.as_bytes()).unwrap();
+        assert_eq!((case.version, case.seed, case.config.every), (1, 7, 1));
+        assert_eq!(case.steps, [Step { id: 1, action: Action::Sync }]);
+        assert_eq!(case.faults, []);
+    }
+
+    #[test]
+    fn a_case_of_a_later_version_is_refused_by_its_version() {
+        for version in [0, 2, 77] {
+            let (kind, message) = refusal(&format!(r#"{{"version":{version},"new":[1]}}"#));
+            assert_eq!(kind, ErrorKind::Unsupported);
+            let told = format!("the case is of version {version}, and this lab plays up to 1");
+            assert_eq!(message, told);
+        }
+    }
+
+    #[test]
+    fn what_would_be_left_out_is_refused_by_name() {
+        let write = r#"{"parts":[],"durability":"s","request":null,"patience":1}"#;
+        for (rest, named) in [
+            (r#""steps":[],"moons":1"#.to_owned(), "`moons`"),
+            (r#""steps":[{"id":1,"action":"sync","moons":1}]"#.to_owned(), "`moons`"),
+            (r#""steps":[{"id":1,"action":"dance"}]"#.to_owned(), "`dance`"),
+            (format!(r#""steps":[{{"id":1,"action":{{"write":{write}}}}}]"#), "`patience`"),
+            (
+                r#""steps":[],"faults":[{"step":0,"nth":0,"what":"moth","sticky":false}]"#
+                    .to_owned(),
+                "\"moth\"",
+            ),
+        ] {
+            let (kind, message) = refusal(&format!(r#"{{"version":1,"seed":7,{CONFIG},{rest}}}"#));
+            assert_eq!(kind, ErrorKind::Invalid);
+            assert!(message.starts_with("the file is not a case of the lab: "), "{message}");
+            assert!(message.contains(named), "{message} does not name {named}");
+        }
+    }
 }

@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
-use crate::base::{Error, ErrorKind, Result};
+use crate::base::Result;
 use crate::cli::{LabReport, LabRequest};
 use crate::vfs::Runtime;
 
@@ -15,7 +15,7 @@ use super::run::trace_case;
 /// Attacks the store, or replays a case.
 ///
 /// # Errors
-/// `Invalid` for a case that cannot be read, `Io` when a thread cannot be started.
+/// `Invalid` or `Unsupported` for a case that cannot be read, `Io` when a thread cannot be started.
 pub fn lab(request: &LabRequest) -> Result<LabReport> {
     let runtime = Runtime::default();
     let started = runtime.clock.monotonic();
@@ -48,10 +48,7 @@ pub fn lab(request: &LabRequest) -> Result<LabReport> {
 type Played = (Counts, Vec<(Case, Failure)>, Vec<String>);
 
 fn replay(text: &[u8]) -> Result<Played> {
-    let case: Case = serde_json::from_slice(text).map_err(|error| {
-        let what = format!("the file is not a case of the lab: {error}");
-        Error::new(ErrorKind::Invalid, what)
-    })?;
+    let case = Case::read(text)?;
     let (counts, failure, trace) = trace_case(&case);
     Ok((counts, failure.map(|failure| (case, failure)).into_iter().collect(), trace))
 }
