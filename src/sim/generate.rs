@@ -67,6 +67,19 @@ const STREAM_FAULT: u64 = 2 << 32;
 /// The case of `seed`, of about `length` steps.
 #[must_use]
 pub fn generate(seed: u64, length: u64) -> Case {
+    generate_as(seed, length, Shape::Short)
+}
+
+/// What a case is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Shape {
+    /// Crash images at every operation.
+    Short,
+    /// Many segments and many lives.
+    Walk,
+}
+
+fn generate_as(seed: u64, length: u64, shape: Shape) -> Case {
     let mut dice = Dice::new(seed, STREAM_CONFIG);
     let config = Config {
         segment_bytes: dice.pick(&[(5, 8192), (2, 12_288), (1, 16_384)]).unwrap_or(8192),
@@ -105,14 +118,30 @@ pub fn generate(seed: u64, length: u64) -> Case {
             Step { id, action: action(kind, &style, &mut dice) }
         })
         .collect();
-    let faults = if dice.one_in(3) { faults(seed, count, &mut dice) } else { Vec::new() };
-    Case { version: 1, seed, config, steps, faults }
+    let faults = match shape {
+        Shape::Short if dice.one_in(3) => {
+            let number = 1 + dice.below(3) + count / 100;
+            faults(seed, count, number, &FaultSpec::KINDS)
+        }
+        Shape::Walk if dice.one_in(2) => {
+            // A walk has one to three kinds of faults, so that each gets many chances to fall on
+            // the one operation where it matters.
+            let mut kinds: Vec<_> = (0..=dice.below(3)).map(|_| fault_kind(&mut dice)).collect();
+            // A disk that lies about a sync and then takes back what it still shows owes nothing.
+            if kinds.contains(&"sync_late") {
+                kinds.retain(|kind| *kind != "sync_reverted");
+            }
+            faults(seed, count, 1 + dice.below(3) + count / 30, &kinds)
+        }
+        _ => Vec::new(),
+    };
+    Case { version: Case::VERSION, seed, config, steps, faults }
 }
 
 /// A long case without crash images: many segments, many lives, and what only adds up.
 #[must_use]
 pub fn long_walk(seed: u64, length: u64) -> Case {
-    let mut case = generate(seed, length);
+    let mut case = generate_as(seed, length, Shape::Walk);
     case.config.every = 0;
     case
 }
@@ -172,11 +201,15 @@ fn part(style: &Style, dice: &mut Dice) -> Part {
     }
 }
 
-fn faults(seed: u64, steps: u64, dice: &mut Dice) -> Vec<FaultSpec> {
-    (0..1 + dice.below(3) + steps / 100)
+fn fault_kind(dice: &mut Dice) -> &'static str {
+    let kinds = FaultSpec::KINDS.map(|kind| (1, kind));
+    dice.pick(&kinds).unwrap_or("sync_kept")
+}
+
+fn faults(seed: u64, steps: u64, number: u64, kinds: &[&str]) -> Vec<FaultSpec> {
+    (0..number)
         .map(|number| {
             let mut dice = Dice::new(seed, STREAM_FAULT + number);
-            let kinds = FaultSpec::KINDS;
             let index = usize::try_from(dice.below(crate::base::codec::to_u64(kinds.len())));
             let what = index.ok().and_then(|index| kinds.get(index)).unwrap_or(&"sync_kept");
             FaultSpec {
