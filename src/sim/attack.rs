@@ -13,9 +13,10 @@ use super::case::{Case, FaultSpec};
 use super::generate::{generate, long_walk};
 use super::oracle::{Failure, Rule};
 use super::report::Counts;
+use super::rest::{Rest, corruption};
 use super::run::run_case;
 use super::shrink::shrink;
-use super::sweep::{Rest, corruption, nth_failures, sequence, sequences};
+use super::sweep::{nth_failures, sequence, sequences};
 
 /// How long and how hard to attack.
 #[derive(Clone, Debug)]

@@ -17,6 +17,7 @@ mod atlas;
 mod attack;
 mod case;
 mod copies;
+mod damage;
 mod generate;
 mod image;
 #[cfg(feature = "cli")]
@@ -25,6 +26,7 @@ mod lives;
 mod model;
 mod oracle;
 mod report;
+mod rest;
 mod run;
 mod shrink;
 mod sweep;
@@ -33,10 +35,12 @@ mod write;
 pub use atlas::{Atlas, Consequence, SectorFault, Zone, allowed, atlas, atlas_page};
 pub use attack::{AttackSettings, attack, attack_seed};
 pub use case::{Action, Case, Config, FaultSpec, Part, PartKind, Step};
+pub use damage::{Damaged, Level, damage};
 pub use generate::{generate, long_walk};
 #[cfg(feature = "cli")]
 pub use lab::lab;
 pub use oracle::{Failure, Rule};
 pub use report::{Counts, marks_missing};
+pub use rest::Rest;
 pub use run::{run_case, trace_case};
 pub use shrink::shrink;

@@ -1,16 +1,12 @@
-//! Sweeps that leave nothing to chance: every short sequence, every operation failing, every
-//! byte damaged.
+//! Sweeps that leave nothing to chance: every short sequence, every operation failing.
 
 use std::io::ErrorKind as IoKind;
 
 use crate::base::codec::to_u64;
-use crate::base::{ErrorKind, Lsn};
-use crate::vfs::memory::{Fault, FaultKind, MemoryVfs, OperationKind, Selector, SyncFailure, draw};
+use crate::vfs::memory::{Fault, FaultKind, OperationKind, Selector, SyncFailure, draw};
 
 use super::case::{Action, Case, Config, FaultSpec, Part, PartKind, Step};
-use super::image::{STORE, Stop, open};
-use super::model::{Model, observe};
-use super::oracle::{Failure, Rule};
+use super::oracle::Failure;
 use super::report::Counts;
 use super::run::run_case;
 
@@ -85,7 +81,7 @@ fn alphabet() -> Vec<Action> {
 
 fn case_of(seed: u64, actions: Vec<Action>, config: Config) -> Case {
     let steps = (0..).zip(actions).map(|(id, action)| Step { id, action }).collect();
-    Case { version: 1, seed, config, steps, faults: Vec::new() }
+    Case { version: Case::VERSION, seed, config, steps, faults: Vec::new() }
 }
 
 /// Number of sequences of `length` actions; each has a number below it.
@@ -148,97 +144,4 @@ fn lengthen(case: &mut Case) {
             }
         }
     }
-}
-
-/// How the store of a sweep over damaged bytes comes to rest.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Rest {
-    /// It is closed.
-    Closed,
-    /// Its process ends after its background work is done.
-    Idle,
-}
-
-/// Every byte of a store at rest is damaged in three ways: the content, or an error with a place.
-pub(super) fn corruption(
-    seed: u64,
-    rest: Rest,
-    stride: u64,
-    counts: &mut Counts,
-) -> Option<(Case, Failure)> {
-    let mut case = super::generate(seed, 30);
-    case.steps.retain(|step| matches!(step.action, Action::Write { .. } | Action::Sync));
-    case.faults.clear();
-    let disk = MemoryVfs::new();
-    let segment_bytes = case.config.segment_bytes;
-    let (disk, content) = match store_at_rest(&case, rest, &disk) {
-        Ok(found) => found,
-        Err(failure) => return Some((case, failure)),
-    };
-    for (path, size) in disk.files() {
-        if path.ends_with("LOCK") {
-            continue;
-        }
-        for offset in (seed % stride.max(1)..size).step_by(usize::try_from(stride).unwrap_or(1)) {
-            for mask in [1 << (draw(seed, offset) % 8), 0xff, 0x5a] {
-                let damaged = disk.kill();
-                if damaged.flip(&path, offset, mask).is_err() {
-                    continue;
-                }
-                counts.damaged += 1;
-                let site = format!("{} byte {offset} mask {mask:#x}", path.display());
-                let failure = match open(&damaged, seed, segment_bytes) {
-                    Ok(docs) => match observe(&docs) {
-                        Ok(shown) if shown == content => None,
-                        Ok(shown) => Some(format!("showed {shown:?} instead of {content:?}")),
-                        Err(error) => Some(error.to_string()),
-                    },
-                    Err(Stop::Error(error)) => {
-                        let told = error.place().path.is_some() && error.place().offset.is_some();
-                        let kind = error.kind();
-                        let refused = matches!(kind, ErrorKind::Corrupt | ErrorKind::Unsupported);
-                        (!refused || !told).then(|| format!("{kind} without a place: {error}"))
-                    }
-                    Err(Stop::Panic(what)) => Some(what),
-                };
-                damaged.halt();
-                if let Some(detail) = failure {
-                    return Some((case, Failure::new(Rule::R8, site, detail)));
-                }
-            }
-        }
-    }
-    None
-}
-
-/// Makes the store of a case and leaves it at rest; gives its disk and what it shows.
-fn store_at_rest(
-    case: &Case,
-    rest: Rest,
-    disk: &MemoryVfs,
-) -> Result<(MemoryVfs, (Lsn, u64)), Failure> {
-    let fail = |detail: String| Failure::new(Rule::R11, "corruption sweep", detail);
-    let docs =
-        open(disk, case.seed, case.config.segment_bytes).map_err(|stop| fail(stop.to_string()))?;
-    let mut model = Model::default();
-    for step in &case.steps {
-        if let Action::Write { parts, .. } = &step.action
-            && let Ok(next) = model.after(step.id, parts)
-        {
-            let operations = model.operations(step.id, parts);
-            docs.apply(&operations, &crate::doc::WriteOptions::default())
-                .map_err(|error| fail(error.to_string()))?;
-            model = next;
-        }
-    }
-    let shown = observe(&docs).map_err(|error| fail(error.to_string()))?;
-    if rest == Rest::Closed {
-        docs.store().close().map_err(|error| fail(error.to_string()))?;
-    } else {
-        while docs.store().step().map_err(|error| fail(error.to_string()))? {}
-    }
-    let left = disk.kill();
-    disk.halt();
-    debug_assert!(left.files().iter().any(|(path, _)| path.starts_with(STORE)));
-    Ok((left, shown))
 }

@@ -1,0 +1,129 @@
+//! Stores at rest, closed or idle, and what damage to one may come to.
+
+use crate::base::{ErrorKind, Lsn};
+use crate::doc::Documents;
+use crate::vfs::memory::{MemoryVfs, draw};
+
+use super::atlas::Consequence;
+use super::case::{Action, Case};
+use super::image::{STORE, Stop, open};
+use super::model::{Model, observe};
+use super::oracle::{Failure, Rule};
+use super::report::Counts;
+
+/// How the store of a sweep over damaged bytes comes to rest.
+#[non_exhaustive]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Rest {
+    /// It is closed.
+    Closed,
+    /// Its process ends after its background work is done.
+    Idle,
+}
+
+/// Every so many bytes of a store at rest one is damaged in three ways: the content, or an error
+/// with a place.
+pub(super) fn corruption(
+    seed: u64,
+    rest: Rest,
+    stride: u64,
+    counts: &mut Counts,
+) -> Option<(Case, Failure)> {
+    let mut case = super::generate(seed, 30);
+    case.steps.retain(|step| matches!(step.action, Action::Write { .. } | Action::Sync));
+    case.faults.clear();
+    let (disk, content) = match store_at_rest(&case, rest, &MemoryVfs::new()) {
+        Ok(found) => found,
+        Err(failure) => return Some((case, failure)),
+    };
+    for (path, size) in disk.files() {
+        if path.ends_with("LOCK") {
+            continue;
+        }
+        for offset in (seed % stride.max(1)..size).step_by(usize::try_from(stride).unwrap_or(1)) {
+            for mask in [1 << (draw(seed, offset) % 8), 0xff, 0x5a] {
+                let damaged = disk.kill();
+                if damaged.flip(&path, offset, mask).is_err() {
+                    continue;
+                }
+                counts.damaged += 1;
+                let site = format!("{} byte {offset} mask {mask:#x}", path.display());
+                if let Err(detail) = consequence(&damaged, case.config.segment_bytes, content) {
+                    return Some((case, Failure::new(Rule::R8, site, detail)));
+                }
+            }
+        }
+    }
+    None
+}
+
+/// Opens a damaged store that held `content`: whether it was refused with a place, or shows all of
+/// it; anything else is told.
+pub(super) fn consequence(
+    damaged: &MemoryVfs,
+    segment_bytes: u64,
+    content: (Lsn, u64),
+) -> Result<Consequence, String> {
+    let opened = open(damaged, 7, segment_bytes);
+    let seen = match opened {
+        Ok(docs) => match observe(&docs) {
+            Ok(shown) if shown == content => Ok(Consequence::Equal),
+            Ok(shown) => Err(format!("showed {shown:?} instead of {content:?}")),
+            Err(error) => Err(error.to_string()),
+        },
+        Err(Stop::Error(error)) => {
+            let told = error.place().path.is_some() && error.place().offset.is_some();
+            let kind = error.kind();
+            let refused = matches!(kind, ErrorKind::Corrupt | ErrorKind::Unsupported);
+            if refused && told {
+                Ok(Consequence::Refused)
+            } else {
+                Err(format!("{kind} without a place: {error}"))
+            }
+        }
+        Err(Stop::Panic(what)) => Err(what),
+    };
+    damaged.halt();
+    seen
+}
+
+/// Makes the store of a case and leaves it at rest; gives its disk and what it shows.
+fn store_at_rest(
+    case: &Case,
+    rest: Rest,
+    disk: &MemoryVfs,
+) -> Result<(MemoryVfs, (Lsn, u64)), Failure> {
+    let fail = |detail: String| Failure::new(Rule::R11, "corruption sweep", detail);
+    let docs =
+        open(disk, case.seed, case.config.segment_bytes).map_err(|stop| fail(stop.to_string()))?;
+    let mut model = Model::default();
+    for step in &case.steps {
+        if let Action::Write { parts, .. } = &step.action
+            && let Ok(next) = model.after(step.id, parts)
+        {
+            let operations = model.operations(step.id, parts);
+            docs.apply(&operations, &crate::doc::WriteOptions::default())
+                .map_err(|error| fail(error.to_string()))?;
+            model = next;
+        }
+    }
+    leave(&docs, rest, disk).map_err(|error| fail(error.to_string()))
+}
+
+/// Leaves a store at rest; gives its disk and what it shows.
+pub(super) fn leave(
+    docs: &Documents,
+    rest: Rest,
+    disk: &MemoryVfs,
+) -> crate::base::Result<(MemoryVfs, (Lsn, u64))> {
+    let shown = observe(docs)?;
+    if rest == Rest::Closed {
+        docs.store().close()?;
+    } else {
+        while docs.store().step()? {}
+    }
+    let left = disk.kill();
+    disk.halt();
+    debug_assert!(left.files().iter().any(|(path, _)| path.starts_with(STORE)));
+    Ok((left, shown))
+}
