@@ -24,6 +24,7 @@ mod model;
 mod program;
 mod rot;
 mod smoke;
+mod stories;
 mod strace;
 mod sync_failures;
 mod verify;
