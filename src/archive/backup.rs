@@ -105,6 +105,9 @@ pub fn backup(store: &Path, dest: &Path, runtime: &Runtime) -> Result<BackupRepo
 /// A claim is written without a sync of its own, so a crash may take it from a commit that was
 /// copied because of it. The commit is durable all the same, and a new claim will follow.
 fn stands_unclaimed(reader: &mut LogReader, (lsn, chain): (Lsn, u64)) -> Result<bool> {
+    if is_planted(Plant::CopiedUnclaimedDiverges) {
+        return Ok(false);
+    }
     while let Some(OwnedRecord { header, .. }) = reader.next(Limit::Everything)? {
         if header.kind.takes_lsn() && header.lsn == lsn {
             return Ok(header.chain == chain);

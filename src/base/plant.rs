@@ -89,6 +89,9 @@ plants! {
     IdleNeverClaimed = "idle-never-claimed",
     /// `wal::log`: the clean close is written before what it closes is synced. R5.
     CloseTooEarly = "close-too-early",
+    /// `wal::group`: the next life claims the clean close that it found, whose sync was the last of
+    /// its life and may have failed unheard. R7.
+    CloseClaimedEarly = "close-claimed-early",
     /// `wal::ticker`: a commit's time follows the clock alone, also back. Panic, R7.
     TimeGoesBack = "time-goes-back",
 
@@ -156,6 +159,9 @@ plants! {
 
     /// `archive::backup`: a copy takes what no claim covers yet. R12.
     BackupBeyondClaims = "backup-beyond-claims",
+    /// `archive::backup`: a copied commit whose claim a power cut took is taken for another
+    /// history. R12.
+    CopiedUnclaimedDiverges = "copied-unclaimed-diverges",
     /// `archive::restore`: the commit that was asked for is left out. R12.
     RestoreOneShort = "restore-one-short",
 

@@ -19,6 +19,8 @@ mod case;
 mod copies;
 mod damage;
 mod generate;
+#[cfg(feature = "planted-bugs")]
+mod hunt;
 mod image;
 #[cfg(feature = "cli")]
 mod lab;
@@ -37,6 +39,8 @@ pub use attack::{AttackSettings, attack, attack_seed};
 pub use case::{Action, Case, Config, FaultSpec, Part, PartKind, Step};
 pub use damage::{Damaged, Level, damage};
 pub use generate::{generate, long_walk};
+#[cfg(feature = "planted-bugs")]
+pub use hunt::{Found, Hunt};
 #[cfg(feature = "cli")]
 pub use lab::lab;
 pub use oracle::{Failure, Rule};

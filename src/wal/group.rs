@@ -136,7 +136,8 @@ impl State {
         let Mended { segment, offset, page, position, start_after, clean } = tail;
         // The sync behind a CleanClose was the last of its life, so its failure may never have
         // been told: no claim covers that record before the next group has written its page again.
-        let proven = Seq(position.seq.0 - u64::from(clean));
+        let last = u64::from(clean && !is_planted(Plant::CloseClaimedEarly));
+        let proven = Seq(position.seq.0 - last);
         Self {
             position,
             active: segment.clone(),
