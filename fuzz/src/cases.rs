@@ -33,7 +33,8 @@ pub fn case_of(bytes: &[u8], harm: Harm) -> Case {
     let depth = u64::from(input.flag());
     let sparse = 1 + u64::from(input.byte() % 8);
     let mut faults = fault_list(&mut input);
-    let mut config = Config { segment_bytes, images, depth, sparse, every: 1, go_on: 8 };
+    let defaults = Config { go_on: 8, ..Config::default() };
+    let mut config = Config { segment_bytes, images, depth, sparse, ..defaults };
     if harm == Harm::None {
         config = Config { images: 0, depth: 0, ..config };
         faults.clear();

@@ -67,6 +67,8 @@ marks! {
     CaseL = "recovery @L: cut, torn",
     /// Recovery refused a last segment that is too short.
     CaseM = "recovery @M: tail cut short",
+    /// Recovery went on where one was interrupted while it wrote the tail again.
+    SavedTailUsed = "recovery: a saved tail was laid over",
     /// The unproven tail that is written again lies in two segments or more.
     RewriteSpansSegments = "recovery: the tail written again spans segments",
     /// The segment that is cut has no record yet, not even its start.

@@ -83,6 +83,8 @@ plants! {
     PageCopiedEarly = "page-copied-early",
     /// `wal::group`: the partial page is not carried into the next group (G2). R1.
     PageNotCarried = "page-not-carried",
+    /// `wal::group`: with padded tails, a group begins on the page of the one before. R1.
+    TailNotPadded = "tail-not-padded",
     /// `wal::group`: a segment is filled without leaving room for its end. R1, R7.
     NoRoomForEnd = "no-room-for-end",
     /// `wal::keeper`: an idle log is never claimed, so rot in its last group is cut as torn. R8.
@@ -124,6 +126,8 @@ plants! {
     TailNotWritten = "tail-not-written",
     /// `wal::mend`: the tail is written again but not synced (W5). R5.
     TailNotSynced = "tail-not-synced",
+    /// `wal::saved`: with padded tails, the tail is written again without being saved first. R1.
+    TailNotSaved = "tail-not-saved",
     /// `wal::mend`: the torn segment is shortened before its end is durable. R7.
     TailShortenedEarly = "tail-shortened-early",
     /// `wal::walk`: one claim is taken for a proof, where a sync may fail a call late. R1, R5.

@@ -15,7 +15,7 @@ use crate::vfs::memory::{MemoryVfs, runtime};
 use crate::wal::format::{Kind, RECORD_HEADER, RECORDS_START};
 use crate::wal::reader::{Limit, LogReader};
 
-use super::image::STORE;
+use super::case::STORE;
 
 const SECTOR: u64 = 512;
 const SEGMENT: u64 = 8192;

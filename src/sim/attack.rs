@@ -11,6 +11,7 @@ use crate::vfs::{Runtime, thread};
 
 use super::case::{Case, FaultSpec};
 use super::generate::{generate, long_walk};
+use super::misplaced::misplaced_writes;
 use super::oracle::{Failure, Rule};
 use super::report::Counts;
 use super::rest::{Rest, corruption};
@@ -105,6 +106,7 @@ pub fn attack_seed(seed: u64) -> (Counts, Option<(Case, Failure)>) {
         }
         2 => corruption(seed, Rest::Closed, STRIDE, &mut counts),
         3 => corruption(seed, Rest::Idle, STRIDE, &mut counts),
+        9 => misplaced_writes(seed, &mut counts),
         residue => {
             let walks = residue.is_multiple_of(4);
             let case = if walks { long_walk(seed, WALK) } else { generate(seed, LENGTH) };

@@ -3,6 +3,10 @@
 use serde::{Deserialize, Serialize};
 
 use crate::base::{Error, ErrorKind, Result};
+use crate::store::{Store, StoreBuilder};
+
+/// Where the store is on every simulated disk.
+pub(super) const STORE: &str = "/store";
 
 /// How the store and the attack are set up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -21,6 +25,19 @@ pub struct Config {
     pub sparse: u64,
     /// One in so many recovered stores is also written to, closed and opened again.
     pub go_on: u64,
+    /// Tails are padded, and the medium destroys what it is writing when the power fails.
+    #[serde(default)]
+    pub padded: bool,
+    /// Each operation of the disk takes up to so many microseconds.
+    #[serde(default)]
+    pub slow: u64,
+}
+
+impl Config {
+    /// How the store is opened.
+    pub(super) fn builder(&self) -> StoreBuilder {
+        Store::builder(STORE).segment_bytes(self.segment_bytes).padded_tails(self.padded)
+    }
 }
 
 const fn every_operation() -> u64 {
@@ -29,7 +46,16 @@ const fn every_operation() -> u64 {
 
 impl Default for Config {
     fn default() -> Self {
-        Self { segment_bytes: 8192, images: 2, every: 1, depth: 2, sparse: 1, go_on: 8 }
+        Self {
+            segment_bytes: 8192,
+            images: 2,
+            every: 1,
+            depth: 2,
+            sparse: 1,
+            go_on: 8,
+            padded: false,
+            slow: 0,
+        }
     }
 }
 

@@ -8,7 +8,7 @@ use crate::doc::Documents;
 use crate::store::Store;
 use crate::vfs::memory::{draw, runtime};
 
-use super::image::STORE;
+use super::case::STORE;
 use super::model::observe;
 use super::oracle::Rule;
 use super::run::{Outcome, Player};

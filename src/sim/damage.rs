@@ -11,7 +11,7 @@ use crate::vfs::sync::Mutex;
 use crate::vfs::thread;
 
 use super::atlas::Consequence;
-use super::case::{Part, PartKind};
+use super::case::{Config, Part, PartKind};
 use super::image::{Stop, open};
 use super::model::{Model, observe};
 use super::rest::{Rest, consequence, leave};
@@ -63,6 +63,16 @@ struct Specimen {
 }
 
 const SEGMENT: u64 = 8192;
+const CONFIG: Config = Config {
+    segment_bytes: SEGMENT,
+    images: 0,
+    every: 0,
+    depth: 0,
+    sparse: 1,
+    go_on: 1,
+    padded: false,
+    slow: 0,
+};
 const STORE_BYTES_MAX: u64 = 64 << 10;
 const SECTOR: usize = 512;
 const GROUPS_IN_A_SECTOR: usize = 3;
@@ -178,7 +188,7 @@ impl Harm {
         if !changed {
             return Ok(None);
         }
-        match consequence(&disk, SEGMENT, specimen.content) {
+        match consequence(&disk, &CONFIG, specimen.content) {
             Ok(consequence) => Ok(Some(consequence)),
             Err(_) if !matches!(self, Self::Byte { .. }) && specimen.is_cut(&disk) => {
                 Ok(Some(Consequence::Cut))
@@ -209,7 +219,7 @@ impl Specimen {
     /// Whether a damaged store shows what was there before one of the last commits.
     fn is_cut(&self, disk: &MemoryVfs) -> bool {
         self.before.iter().any(|before| {
-            matches!(consequence(&disk.kill(), SEGMENT, *before), Ok(Consequence::Equal))
+            matches!(consequence(&disk.kill(), &CONFIG, *before), Ok(Consequence::Equal))
         })
     }
 
@@ -264,7 +274,7 @@ fn specimen(rest: Rest) -> crate::base::Result<Specimen> {
         Stop::Error(error) => error,
         Stop::Panic(what) => Error::new(ErrorKind::Bug, what),
     };
-    let docs = open(&disk, 1, SEGMENT).map_err(fail)?;
+    let docs = open(&disk, 1, &CONFIG).map_err(fail)?;
     let (mut before, mut stages) = (Vec::new(), Vec::new());
     let size = |disk: &MemoryVfs| disk.files().iter().map(|(_, size)| size).sum::<u64>();
     let mut model = Model::default();

@@ -61,6 +61,7 @@ enum Kind {
 }
 
 const STREAM_CONFIG: u64 = 1;
+const STREAM_PADDING: u64 = 2;
 const STREAM_STEP: u64 = 1 << 32;
 const STREAM_FAULT: u64 = 2 << 32;
 
@@ -88,7 +89,15 @@ fn generate_as(seed: u64, length: u64, shape: Shape) -> Case {
         depth: if dice.one_in(6) { 3 } else { 2 },
         sparse: 1 + dice.below(4),
         go_on: 4 + dice.below(12),
+        padded: false,
+        slow: 0,
     };
+    // From numbers of their own, so that what older seeds do stays as it was.
+    let mut padding = Dice::new(seed, STREAM_PADDING);
+    let padded = padding.one_in(5);
+    let room = if padded { 8192 } else { 0 };
+    let slow = if padding.one_in(4) { 1 << padding.below(24) } else { 0 };
+    let config = Config { padded, slow, segment_bytes: config.segment_bytes + room, ..config };
     let mut weights = vec![(40, Kind::Write)];
     let others = [
         (5, Kind::Sync),

@@ -6,7 +6,6 @@ use std::sync::Arc;
 
 use crate::base::{ErrorKind, Result};
 use crate::doc::{Condition, Documents};
-use crate::store::Store;
 use crate::vfs::memory::{CrashMode, MemoryVfs, Operation, draw, runtime};
 use crate::vfs::sync::Mutex;
 
@@ -14,9 +13,6 @@ use super::case::Config;
 use super::model::observe;
 use super::oracle::{Failure, Rule, View};
 use super::report::Counts;
-
-/// Where the store is on every simulated disk.
-pub(super) const STORE: &str = "/store";
 
 /// What an attack at one moment depends on.
 #[derive(Clone, Debug)]
@@ -58,7 +54,7 @@ impl Attack {
         let mut all = Vec::new();
         let mut chosen = BTreeSet::new();
         let mut add = |mode: &'static str, crash: CrashMode| {
-            if crash != CrashMode::LastTorn && !chosen.insert(crash.choice(&pending)) {
+            if crash.keeps_whole() && !chosen.insert(crash.choice(&pending)) {
                 return;
             }
             let (disk, pending) = (disk.crash_with(crash), units > 0);
@@ -77,6 +73,10 @@ impl Attack {
                 add("last_torn", CrashMode::LastTorn);
                 add("names_first", CrashMode::NamesFirst);
                 add("data_first", CrashMode::DataFirst);
+                if config.padded {
+                    add("hostile", CrashMode::Hostile { seed: draw(seed, 5) });
+                    add("hostile", CrashMode::Hostile { seed: draw(seed, 6) });
+                }
                 for number in 0..config.images {
                     let keep_per_256 = [32, 96, 160, 224].get(one(4) % 4).copied().unwrap_or(128);
                     add(
@@ -125,7 +125,7 @@ impl Attack {
         seen.counts.recovery_images += u64::from(image.pending && depth < self.config.depth);
         seen.counts.trace = draw(seen.counts.trace, content);
         let branches = self.watch(image, depth);
-        let docs = match open(&image.disk, self.seed, self.config.segment_bytes) {
+        let docs = match open(&image.disk, self.seed, &self.config) {
             Ok(docs) => docs,
             // A directory whose first segment never became a store was never acknowledged.
             Err(Stop::Error(error))
@@ -174,15 +174,17 @@ impl Attack {
             }
             let pending = disk.pending_units();
             let random = CrashMode::Random { seed: chance ^ counter, keep_per_256: 128 };
+            let hostile = CrashMode::Hostile { seed: chance ^ counter };
             let modes = [
                 ("recovery nothing", CrashMode::Nothing),
                 ("recovery everything", CrashMode::Everything),
-                ("recovery random", random),
+                ("recovery random", if config.padded { hostile } else { random }),
             ];
             let mut into = into.lock();
             let mut chosen = BTreeSet::new();
             for (mode, crash) in modes {
-                if !lying && chosen.insert(crash.choice(&pending)) {
+                let is_new = !crash.keeps_whole() || chosen.insert(crash.choice(&pending));
+                if !lying && is_new {
                     let (disk, pending) = (disk.crash_with(crash), !pending.is_empty());
                     into.push(Image { disk, power_cut: true, mode, pending });
                 }
@@ -200,7 +202,7 @@ impl Attack {
     /// R5, R9: what was shown survives a power cut that takes all that is pending.
     fn again(&self, image: &Image, shown: (crate::base::Lsn, u64)) -> Result<(), Failure> {
         let cut = image.disk.crash_with(CrashMode::Nothing);
-        let docs = open(&cut, self.seed ^ 1, self.config.segment_bytes)
+        let docs = open(&cut, self.seed ^ 1, &self.config)
             .map_err(|stop| self.fail(Rule::R5, image, format!("after a power cut: {stop}")))?;
         let after = observe(&docs)
             .map_err(|error| self.fail(Rule::R5, image, format!("after a power cut: {error}")))?;
@@ -222,7 +224,7 @@ impl Attack {
             .map_err(|error| fail("write", error.to_string()))?;
         docs.store().close().map_err(|error| fail("close", error.to_string()))?;
         drop(docs);
-        let again = open(&image.disk, self.seed ^ 2, self.config.segment_bytes)
+        let again = open(&image.disk, self.seed ^ 2, &self.config)
             .map_err(|stop| fail("open", stop.to_string()))?;
         let found = again.get("after", "a").map_err(|error| fail("read", error.to_string()))?;
         if found.is_none_or(|found| found.rev != written.rev)
@@ -252,8 +254,8 @@ impl std::fmt::Display for Stop {
 }
 
 /// Opens the store of a disk.
-pub(super) fn open(disk: &MemoryVfs, seed: u64, segment_bytes: u64) -> Result<Documents, Stop> {
-    let builder = Store::builder(STORE).segment_bytes(segment_bytes).runtime(runtime(disk, seed));
+pub(super) fn open(disk: &MemoryVfs, seed: u64, config: &Config) -> Result<Documents, Stop> {
+    let builder = config.builder().runtime(runtime(disk, seed));
     match catch_unwind(AssertUnwindSafe(|| builder.open())) {
         Ok(Ok(store)) => Ok(Documents::over(store)),
         Ok(Err(error)) => Err(Stop::Error(error)),

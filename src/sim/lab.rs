@@ -17,6 +17,8 @@ use super::run::trace_case;
 /// # Errors
 /// `Invalid` or `Unsupported` for a case that cannot be read, `Io` when a thread cannot be started.
 pub fn lab(request: &LabRequest) -> Result<LabReport> {
+    #[cfg(feature = "planted-bugs")]
+    plant_from_environment()?;
     let runtime = Runtime::default();
     let started = runtime.clock.monotonic();
     let (counts, failures, mut notes) = match &request.replay {
@@ -43,6 +45,15 @@ pub fn lab(request: &LabRequest) -> Result<LabReport> {
     let seconds = runtime.clock.monotonic().saturating_sub(started).as_secs_f64();
     let json = report(&counts, &failures, seconds);
     Ok(LabReport { json: json.to_string().into_bytes(), notes, failed: !failures.is_empty() })
+}
+
+/// Plants the bug that `JIDOKA_PLANT` names, so that the lab can be watched finding it.
+#[cfg(feature = "planted-bugs")]
+fn plant_from_environment() -> Result<()> {
+    let Ok(name) = std::env::var("JIDOKA_PLANT") else { return Ok(()) };
+    let plant = name.parse().map_err(|what: String| Error::new(ErrorKind::Invalid, what))?;
+    crate::base::plant::choose(Some(plant));
+    Ok(())
 }
 
 type Played = (Counts, Vec<(Case, Failure)>, Vec<String>);

@@ -1,10 +1,8 @@
 //! The lives of a store in a case: how one ends, what is held across it, how the next begins.
 
 use crate::base::ErrorKind;
-use crate::store::Store;
 use crate::vfs::memory::{CrashMode, MemoryVfs, draw};
 
-use super::image::STORE;
 use super::model::content;
 use super::oracle::Rule;
 use super::run::{Outcome, Player};
@@ -12,8 +10,7 @@ use super::run::{Outcome, Player};
 impl Player<'_> {
     /// Opens the store that is open already: that must be refused.
     pub(super) fn open_beside(&mut self) -> Outcome {
-        let builder = Store::builder(STORE).segment_bytes(self.case.config.segment_bytes);
-        match builder.runtime(self.runtime()).open() {
+        match self.case.config.builder().runtime(self.runtime()).open() {
             Err(error) if error.kind() == ErrorKind::Locked || self.faulty => Ok(()),
             Err(error) => Err(self.fail(Rule::R11, format!("instead of a lock: {error}"))),
             Ok(_) => Err(self.fail(Rule::R11, "the store was opened twice")),
@@ -43,8 +40,20 @@ impl Player<'_> {
             let closed = docs.store().close();
             drop(docs);
             self.note(closed)?;
+            self.keep_contract()?;
         }
         self.open("reopen")
+    }
+
+    /// What is wrong although nothing was lost: the disk was misused, or files were left open.
+    fn keep_contract(&self) -> Outcome {
+        if let Some(warning) = self.disk.warnings().first() {
+            return Err(self.fail(Rule::Contract, warning));
+        }
+        match self.disk.held_files() {
+            0 => Ok(()),
+            held => Err(self.fail(Rule::Contract, format!("{held} files are open after a close"))),
+        }
     }
 
     /// Goes on with another disk; whatever still uses this one fails.
@@ -74,7 +83,12 @@ impl Player<'_> {
         }
         let seed = draw(self.case.seed, step.wrapping_mul(3));
         let keep_per_256 = u8::try_from(seed % 256).unwrap_or(128);
-        let cut = self.disk.crash_with(CrashMode::Random { seed, keep_per_256 });
+        let cut = if self.case.config.padded && seed.is_multiple_of(2) {
+            CrashMode::Hostile { seed }
+        } else {
+            CrashMode::Random { seed, keep_per_256 }
+        };
+        let cut = self.disk.crash_with(cut);
         self.change_disk(cut);
         let mut scene = self.scene.lock();
         scene.view.written = scene.view.durable;

@@ -25,6 +25,7 @@ mod image;
 #[cfg(feature = "cli")]
 mod lab;
 mod lives;
+mod misplaced;
 mod model;
 mod oracle;
 mod report;

@@ -45,6 +45,9 @@ pub enum Rule {
     R11,
     /// A copy holds what is not durable, or restores to something else.
     R12,
+    /// The disk was used in a way that is wrong though nothing was lost this time: see
+    /// `MemoryVfs::warnings`; or files were left open.
+    Contract,
     /// The same case gave another trace.
     Determinism,
     /// The engine panicked.

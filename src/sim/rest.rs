@@ -2,11 +2,11 @@
 
 use crate::base::{ErrorKind, Lsn};
 use crate::doc::Documents;
-use crate::vfs::memory::{MemoryVfs, draw};
+use crate::vfs::memory::{Fault, MemoryVfs, draw};
 
 use super::atlas::Consequence;
-use super::case::{Action, Case};
-use super::image::{STORE, Stop, open};
+use super::case::{Action, Case, Config, STORE};
+use super::image::{Stop, open};
 use super::model::{Model, observe};
 use super::oracle::{Failure, Rule};
 use super::report::Counts;
@@ -32,7 +32,7 @@ pub(super) fn corruption(
     let mut case = super::generate(seed, 30);
     case.steps.retain(|step| matches!(step.action, Action::Write { .. } | Action::Sync));
     case.faults.clear();
-    let (disk, content) = match store_at_rest(&case, rest, &MemoryVfs::new()) {
+    let (disk, content) = match store_at_rest(&case, rest, &MemoryVfs::new(), None) {
         Ok(found) => found,
         Err(failure) => return Some((case, failure)),
     };
@@ -48,7 +48,7 @@ pub(super) fn corruption(
                 }
                 counts.damaged += 1;
                 let site = format!("{} byte {offset} mask {mask:#x}", path.display());
-                if let Err(detail) = consequence(&damaged, case.config.segment_bytes, content) {
+                if let Err(detail) = consequence(&damaged, &case.config, content) {
                     return Some((case, Failure::new(Rule::R8, site, detail)));
                 }
             }
@@ -61,10 +61,10 @@ pub(super) fn corruption(
 /// it; anything else is told.
 pub(super) fn consequence(
     damaged: &MemoryVfs,
-    segment_bytes: u64,
+    config: &Config,
     content: (Lsn, u64),
 ) -> Result<Consequence, String> {
-    let opened = open(damaged, 7, segment_bytes);
+    let opened = open(damaged, 7, config);
     let seen = match opened {
         Ok(docs) => match observe(&docs) {
             Ok(shown) if shown == content => Ok(Consequence::Equal),
@@ -87,15 +87,17 @@ pub(super) fn consequence(
     seen
 }
 
-/// Makes the store of a case and leaves it at rest; gives its disk and what it shows.
-fn store_at_rest(
+/// Makes the store of a case and leaves it at rest, with `fault` from its opening on; gives its
+/// disk and what it shows.
+pub(super) fn store_at_rest(
     case: &Case,
     rest: Rest,
     disk: &MemoryVfs,
+    fault: Option<Fault>,
 ) -> Result<(MemoryVfs, (Lsn, u64)), Failure> {
     let fail = |detail: String| Failure::new(Rule::R11, "corruption sweep", detail);
-    let docs =
-        open(disk, case.seed, case.config.segment_bytes).map_err(|stop| fail(stop.to_string()))?;
+    let docs = open(disk, case.seed, &case.config).map_err(|stop| fail(stop.to_string()))?;
+    fault.into_iter().for_each(|fault| disk.plan(fault));
     let mut model = Model::default();
     for step in &case.steps {
         if let Action::Write { parts, .. } = &step.action

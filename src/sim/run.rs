@@ -12,7 +12,7 @@ use crate::vfs::sync::Mutex;
 use crate::vfs::{Clock, Runtime};
 
 use super::case::{Action, Case, Step};
-use super::image::{Attack, STORE, Seen, panic_text};
+use super::image::{Attack, Seen, panic_text};
 use super::model::{Model, observe};
 use super::oracle::{Failure, Rule, View};
 use super::report::Counts;
@@ -175,9 +175,13 @@ impl<'a> Player<'a> {
 
     /// Watches the disk: every operation that may change it is a crash point.
     fn watch(&self) {
-        let scene = self.scene.clone();
+        let (scene, clock) = (self.scene.clone(), self.clock.clone());
+        let slow = self.case.config.slow;
         self.disk.set_observer(Box::new(move |disk: &MemoryVfs, operation: &Operation| {
             let mut scene = scene.lock();
+            if slow > 0 {
+                clock.advance(draw(scene.attack.seed, operation.number) % slow);
+            }
             let every = scene.attack.config.every;
             let passed = every == 0 || !operation.number.is_multiple_of(every);
             if passed || scene.failure.is_some() {
@@ -206,7 +210,7 @@ impl<'a> Player<'a> {
     pub(super) fn open(&mut self, how: &str) -> Outcome {
         self.life += 1;
         self.watch();
-        let builder = Store::builder(STORE).segment_bytes(self.case.config.segment_bytes);
+        let builder = self.case.config.builder();
         let store = match builder.runtime(self.runtime()).open() {
             Ok(store) => store,
             Err(error) if self.faulty && error.kind() != ErrorKind::Corrupt => {
@@ -216,7 +220,7 @@ impl<'a> Player<'a> {
                 self.disk = healed;
                 self.heal();
                 self.watch();
-                let builder = Store::builder(STORE).segment_bytes(self.case.config.segment_bytes);
+                let builder = self.case.config.builder();
                 builder
                     .runtime(self.runtime())
                     .open()

@@ -135,7 +135,7 @@ pub(super) fn nth_failures(seed: u64, what: &str, counts: &mut Counts) -> Option
 /// Makes the writes of a case so long that the last pages and segments of a group are seldom those
 /// of the next: what one failed sync lost is then not written again by chance.
 fn lengthen(case: &mut Case) {
-    case.config.segment_bytes = 12_288;
+    case.config.segment_bytes = if case.config.padded { 20_480 } else { 12_288 };
     for step in &mut case.steps {
         if let Action::Write { parts, durability, .. } = &mut step.action {
             *durability = 's';

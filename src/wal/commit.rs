@@ -28,7 +28,7 @@ use crate::vfs::sync::{Condvar, Mutex, MutexGuard};
 use crate::vfs::{FileExt, Runtime};
 
 use super::draft::{Draft, Payload, Writer};
-use super::format::{Kind, payload_max};
+use super::format::Kind;
 use super::group::{Group, State, Wants};
 use super::reach::Reach;
 use super::segment::{Segment, SegmentDir, shown_path};
@@ -98,13 +98,15 @@ pub(super) struct Shared {
     pub(super) keeper: Condvar,
     /// Moved under the append lock.
     pub(super) reach: Reach,
+    /// Room that each record leaves for the padding of its group.
+    pub(super) padding_max: u64,
     pub(super) counts: Counts,
 }
 
 impl Shared {
     pub(super) fn new(segments: SegmentDir, writer: Writer, era: [u8; 16], state: State) -> Self {
         let runtime = segments.runtime.clone();
-        let (lsn, time) = state.stamp();
+        let ((lsn, time), padding_max) = (state.stamp(), state.padding_max());
         let ticker = Ticker::new(runtime.clock.as_ref(), time);
         Self {
             runtime,
@@ -118,6 +120,7 @@ impl Shared {
             prepared: Condvar::new(),
             keeper: Condvar::new(),
             reach: Reach::new(lsn),
+            padding_max,
             counts: Counts::default(),
         }
     }
@@ -137,15 +140,7 @@ impl Shared {
         durability: Durability,
         appending: &mut dyn Appending,
     ) -> Result<Appended> {
-        let max = payload_max(self.segments.segment_bytes);
-        if crate::base::codec::to_u64(payload.bytes().len()) > max {
-            let what = format!(
-                "a commit of {} bytes is larger than this store's segments take ({max} bytes); \
-                 split it, or create the store with larger segments",
-                payload.bytes().len()
-            );
-            return Err(Error::new(ErrorKind::Invalid, what));
-        }
+        self.segments.refuse_too_large(payload, self.padding_max)?;
         let mut state = self.lock();
         self.open_term(&mut state)?;
         if is_planted(Plant::ConditionBeforeRoom) {

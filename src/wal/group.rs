@@ -30,6 +30,9 @@ const SECTOR: u64 = 512;
 /// More than a record that fills a sector takes, whatever is in the sector already.
 pub(super) const FILLER_BYTES_MAX: u64 = 2 * SECTOR;
 
+/// More than the mark that fills a page takes.
+pub(super) const PADDING_MAX: u64 = to_u64(PAGE + RECORD_HEADER);
+
 /// What the members of a group wait for; a group gives all of them the strongest.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Wants {
@@ -129,15 +132,19 @@ pub(super) struct State {
     pub(super) keeper_parked: bool,
     /// The last appended record is a `CleanClose`.
     pub(super) clean: bool,
+    /// Each group ends at the end of a page.
+    padded_tails: bool,
 }
 
 impl State {
-    pub(super) fn new(tail: Mended) -> Self {
+    pub(super) fn new(tail: Mended, padded_tails: bool) -> Self {
         let Mended { segment, offset, page, position, start_after, clean } = tail;
         // The sync behind a CleanClose was the last of its life, so its failure may never have
-        // been told: no claim covers that record before the next group has written its page again.
-        let last = u64::from(clean && !is_planted(Plant::CloseClaimedEarly));
-        let proven = Seq(position.seq.0 - last);
+        // been told: no claim covers what it wrote before the next group has written it again.
+        let alone = offset == RECORDS_START + to_u64(SEGMENT_START_LEN + RECORD_HEADER);
+        let claims_close = !clean || is_planted(Plant::CloseClaimedEarly);
+        let unproven = if claims_close { 0 } else { 1 + u64::from(alone) };
+        let proven = Seq(position.seq.0 - unproven);
         Self {
             position,
             active: segment.clone(),
@@ -160,6 +167,7 @@ impl State {
             closing: false,
             keeper_parked: false,
             clean,
+            padded_tails,
         }
     }
 
@@ -167,8 +175,13 @@ impl State {
     pub(super) fn has_room(&self, record_len: u64, segment_bytes: u64) -> bool {
         let start = if self.start_after.is_some() { SEGMENT_START_LEN } else { 0 };
         let end_len = if is_planted(Plant::NoRoomForEnd) { 0 } else { SEGMENT_END_LEN };
-        let end = self.offset + to_u64(start + end_len) + record_len;
+        let end = self.offset + to_u64(start + end_len) + record_len + self.padding_max();
         end <= segment_bytes
+    }
+
+    /// Room that a record leaves for what may follow it in its group.
+    pub(super) const fn padding_max(&self) -> u64 {
+        if self.padded_tails { PADDING_MAX } else { 0 }
     }
 
     /// Ends the active segment and goes on in `next`, which is durable under its name.
@@ -211,15 +224,21 @@ impl State {
     /// one lost sector then takes either the data or the proof of it, not both. A record at the
     /// start of a sector also never ends its page, so the next group writes it again (G2).
     pub(super) fn put_filler(&mut self) {
-        let filled = self.offset % SECTOR;
+        self.fill(SECTOR);
+    }
+
+    /// Appends a mark up to the next multiple of `unit`, or the one after it when there is no
+    /// room for a mark.
+    fn fill(&mut self, unit: u64) {
+        let filled = self.offset % unit;
         if self.start_after.is_some() || filled == 0 {
             return;
         }
-        let (gap, header) = (SECTOR - filled, to_u64(RECORD_HEADER));
+        let (gap, header) = (unit - filled, to_u64(RECORD_HEADER));
         if gap < header {
             hit(Mark::FillerOverSector);
         }
-        let len = if gap < header { gap + SECTOR - header } else { gap - header };
+        let len = if gap < header { gap + unit - header } else { gap - header };
         self.put(Kind::TimeMark, &Payload::new(vec![0; to_usize(len)]));
     }
 
@@ -246,6 +265,15 @@ impl State {
     /// Takes the filling group for its leader and starts the next one.
     pub(super) fn take_group(&mut self) -> Group {
         assert!(self.leading.is_none() && self.failure.is_none(), "one leader at a time, G4");
+        // A CleanClose stays the last record; the next life writes its page again, which holds
+        // nothing else.
+        if self.padded_tails
+            && !self.filling.is_empty()
+            && !self.clean
+            && !is_planted(Plant::TailNotPadded)
+        {
+            self.fill(to_u64(PAGE));
+        }
         let too_early = is_planted(Plant::PageCopiedEarly).then(|| self.partial_page());
         self.stamp_claim();
         // After the stamp: the next group writes these bytes again, and they must be the same.

@@ -99,7 +99,12 @@ impl Wal {
         let era = runtime.random().map_err(|error| Error::io("choose an era for", dir, error))?;
         let opened = open(dir, runtime, settings, replay)?;
         let writer = Writer { term: opened.identity.term, leader: 0 };
-        let shared = Shared::new(opened.segments, writer, era, State::new(opened.tail));
+        let shared = Shared::new(
+            opened.segments,
+            writer,
+            era,
+            State::new(opened.tail, settings.padded_tails),
+        );
         let log = Self {
             shared: Arc::new(shared),
             identity: opened.identity,
@@ -210,6 +215,7 @@ impl Wal {
     /// `Diverged` when it does not continue this log, else as [`Wal::append`].
     pub fn append_copy(&self, record: &CopiedRecord<'_>) -> Result<()> {
         let payload = Payload::new(record.payload.to_vec());
+        self.shared.segments.refuse_too_large(&payload, self.shared.padding_max)?;
         let mut state = self.shared.lock();
         self.shared.make_room(&mut state, payload.record_len())?;
         let position = state.position;

@@ -5,7 +5,8 @@
 //! that a recovery has shown is undone by a later crash. The order of the cut:
 //!
 //! 1. a fresh segment, durable under its name;
-//! 2. the unproven records again, the last of them a `SegmentEnd` that names the fresh segment;
+//! 2. the unproven records again, the last of them a `SegmentEnd` that names the fresh segment,
+//!    where tails are padded only after they were saved elsewhere;
 //! 3. a sync of each touched segment, oldest first;
 //! 4. only now: the rest of the torn segment is given back, and segments nobody names go.
 //!
@@ -19,6 +20,7 @@ use crate::vfs::FileExt;
 
 use super::draft::{Draft, Payload, Spot, Writer, end_payload, start_payload};
 use super::format::{Kind, RECORDS_START, page_ceil, page_floor};
+use super::saved::{Part, SavedTail};
 use super::scan::Position;
 use super::segment::{PREPARING_SUFFIX, Segment, SegmentDir, shown_path, sync_twice};
 use super::settings::RecoveryReport;
@@ -62,6 +64,7 @@ pub(super) fn continue_in_place(walked: &mut Walked) -> Result<Mended> {
 pub(super) fn cut(
     dir: &SegmentDir,
     walked: &mut Walked,
+    padded_tails: bool,
     report: &mut RecoveryReport,
 ) -> Result<Mended> {
     let tail_number = walked.kept.back().ok_or_else(tail_missing)?.segment.number;
@@ -73,11 +76,14 @@ pub(super) fn cut(
     if is_planted(Plant::TailShortenedEarly) {
         reclaim(dir, walked.kept.back().ok_or_else(tail_missing)?, &fresh)?;
     }
-    let mut from = walked.unproven_from;
-    for kept in &walked.kept {
-        report.rewritten_bytes += write_again(kept, from)?;
-        from = RECORDS_START;
+    let parts = unproven(walked);
+    if padded_tails {
+        SavedTail::save(dir, &parts)?;
     }
+    for (kept, part) in walked.kept.iter().zip(&parts) {
+        report.rewritten_bytes += write_again(kept, part)?;
+    }
+    SavedTail::remove(dir)?;
     let tail = walked.kept.back().ok_or_else(tail_missing)?;
     reclaim(dir, tail, &fresh)?;
     Ok(Mended {
@@ -112,26 +118,37 @@ fn end_tail(walked: &mut Walked, fresh: &Segment) -> Result<()> {
     Ok(())
 }
 
-/// Writes a segment again from the page of `from` to the end of its records, and syncs it.
+/// What two claims do not prove: per kept segment, from the page of the first such record to the
+/// end of its records.
 ///
-/// From the first record on that includes the header page: a first sync that failed may have
-/// lost it too.
-fn write_again(kept: &Kept, from: u64) -> Result<u64> {
-    let from = if from == RECORDS_START { 0 } else { page_floor(from) };
-    let end = page_ceil(kept.end).min(to_u64(kept.bytes.len()));
-    let bytes = kept.bytes.get(to_usize(from)..to_usize(end)).unwrap_or_default();
+/// From the first record of a segment on that includes the header page: a first sync that failed
+/// may have lost it too.
+fn unproven(walked: &Walked) -> Vec<Part> {
+    let first = std::iter::once(walked.unproven_from);
+    let starts = first.chain(std::iter::repeat(RECORDS_START));
+    let part = |(kept, from): (&Kept, u64)| {
+        let offset = if from == RECORDS_START { 0 } else { page_floor(from) };
+        let end = page_ceil(kept.end).min(to_u64(kept.bytes.len()));
+        let bytes = kept.bytes.get(to_usize(offset)..to_usize(end)).unwrap_or_default().to_vec();
+        Part { segment: kept.segment.number, offset, bytes }
+    };
+    walked.kept.iter().zip(starts).map(part).collect()
+}
+
+/// Writes a part of a segment again, and syncs it.
+fn write_again(kept: &Kept, part: &Part) -> Result<u64> {
     let file = kept.segment.file.as_ref();
     let fail = |error| {
         Error::io("write the end of the log again", &shown_path(kept.segment.number), error)
-            .at_offset(from)
+            .at_offset(part.offset)
     };
     if !is_planted(Plant::TailNotWritten) {
-        file.write_all_at(bytes, from).map_err(fail)?;
+        file.write_all_at(&part.bytes, part.offset).map_err(fail)?;
     }
     if !is_planted(Plant::TailNotSynced) {
         sync_twice(file).map_err(fail)?;
     }
-    Ok(to_u64(bytes.len()))
+    Ok(to_u64(part.bytes.len()))
 }
 
 /// Gives back the torn segment's rest and removes what is not part of the log.

@@ -35,6 +35,7 @@ pub mod reader;
 mod recovery;
 #[cfg(any(test, feature = "sim"))]
 pub mod rehearsal;
+pub mod saved;
 pub mod scan;
 pub mod segment;
 mod settings;

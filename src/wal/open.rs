@@ -3,6 +3,8 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
+use crate::base::codec::to_u64;
+use crate::base::limits::PAGE;
 use crate::base::mark::{Mark, hit, hit_case};
 use crate::base::plant::{Plant, is_planted};
 use crate::base::{Error, ErrorKind, Result};
@@ -21,6 +23,9 @@ use super::walk::{Replay, Walked, walk};
 
 /// Name of the lock file in the store's directory.
 pub const LOCK_NAME: &str = "LOCK";
+
+/// A record, the mark that fills its page, and the segment's end need a page each at worst.
+const PADDED_SEGMENT_BYTES_MIN: u64 = 3 * to_u64(PAGE);
 
 /// A log ready to be appended to.
 #[derive(Debug)]
@@ -67,6 +72,14 @@ pub(super) fn open(
         }
     };
     let segments = SegmentDir::of_store(dir, runtime, &identity);
+    if settings.padded_tails && identity.segment_bytes < PADDED_SEGMENT_BYTES_MIN {
+        let what = format!(
+            "padded tails need segments of {PADDED_SEGMENT_BYTES_MIN} bytes or more, and this \
+             store's have {}; open it without them, or restore it into larger segments",
+            identity.segment_bytes
+        );
+        return Err(Error::new(ErrorKind::Invalid, what).at_path(dir));
+    }
     let mut walked = walk(&segments, true, replay)?;
     let (label, decision) = decide(&observation(&seen, &walked));
     let mut report = RecoveryReport {
@@ -86,7 +99,7 @@ pub(super) fn open(
             // The crash may have come before the creation made its last names durable.
             sync_way(dir, runtime)?;
             report.cut_bytes = walked.torn_bytes;
-            mend::cut(&segments, &mut walked, &mut report)?
+            mend::cut(&segments, &mut walked, settings.padded_tails, &mut report)?
         }
         _ => return Err(damage(&walked)),
     };

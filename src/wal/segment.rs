@@ -8,10 +8,11 @@ use crate::base::codec::{to_u64, to_usize};
 use crate::base::limits::PAGE;
 use crate::base::mark::{Mark, hit};
 use crate::base::plant::{Plant, is_planted};
-use crate::base::{Error, Result, SegmentNumber, StoreId};
+use crate::base::{Error, ErrorKind, Result, SegmentNumber, StoreId};
 use crate::vfs::{File, FileExt, OpenMode, Runtime};
 
-use super::format::Salt;
+use super::draft::Payload;
+use super::format::{Salt, payload_max};
 use super::header::SegmentHeader;
 use super::identity::Identity;
 
@@ -136,6 +137,23 @@ impl SegmentDir {
             self.runtime.vfs.sync_dir(&self.path).map_err(|error| fail("make durable", error))?;
         }
         Ok(Segment { number, salt, file })
+    }
+
+    /// Refuses a commit that fits into no segment: it would look for room forever.
+    ///
+    /// # Errors
+    /// `Invalid`.
+    pub(super) fn refuse_too_large(&self, payload: &Payload, padding_max: u64) -> Result<()> {
+        let max = payload_max(self.segment_bytes - padding_max);
+        let len = payload.bytes().len();
+        if to_u64(len) <= max {
+            return Ok(());
+        }
+        let what = format!(
+            "a commit of {len} bytes is larger than this store's segments take ({max} bytes); \
+             split it, or create the store with larger segments"
+        );
+        Err(Error::new(ErrorKind::Invalid, what))
     }
 
     /// The bytes of a segment's file, no more than segments have, and whether it has more.

@@ -19,6 +19,8 @@ pub struct OpenSettings {
     /// Leave the identity of a store that is made now to [`Wal::publish_identity`](super::Wal),
     /// so that until then the directory is refused as a store.
     pub defer_identity: bool,
+    /// Begin each group on a page of its own: see [`crate::store::StoreBuilder::padded_tails`].
+    pub padded_tails: bool,
 }
 
 impl Default for OpenSettings {
@@ -29,6 +31,7 @@ impl Default for OpenSettings {
             term: Term(1),
             ancestors: Vec::new(),
             defer_identity: false,
+            padded_tails: false,
         }
     }
 }

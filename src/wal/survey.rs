@@ -13,6 +13,7 @@ use crate::vfs::{OpenMode, Runtime};
 use super::format::{RECORDS_START, RecordFault, Salt};
 use super::header::{HeaderFault, SegmentHeader};
 use super::open::existing_identity;
+use super::saved::SavedTail;
 use super::scan::{Found, Neighbours, Position, Record, find_claim, find_record, read_record};
 use super::segment::{SegmentDir, shown_path};
 use super::walk::{Replay, TAIL_SHORT, segments_present};
@@ -90,11 +91,13 @@ pub fn survey_log(dir: &Path, runtime: &Runtime, visit: &mut Replay<'_>) -> Resu
 
 impl Surveyor<'_, '_> {
     fn load(&mut self) -> Result<()> {
+        let saved = SavedTail::load(self.dir)?;
         for number in segments_present(self.dir)? {
             let fail = |error| Error::io("read", &shown_path(number), error);
             let vfs = &self.dir.runtime.vfs;
             let file = vfs.open(&self.dir.file_path(number), OpenMode::Read).map_err(fail)?;
-            let (bytes, is_longer) = self.dir.read(file.as_ref()).map_err(fail)?;
+            let (mut bytes, is_longer) = self.dir.read(file.as_ref()).map_err(fail)?;
+            saved.lay_over(number, &mut bytes);
             self.survey.bytes += to_u64(bytes.len());
             if is_longer {
                 let what = "the segment is longer than it was made";

@@ -16,6 +16,7 @@ use crate::vfs::OpenMode;
 use super::format::{Kind, RECORDS_START, RecordFault, Salt};
 use super::header::{HeaderFault, SegmentHeader};
 use super::recovery::{ChainSeen, LastSeen, RestSeen};
+use super::saved::SavedTail;
 use super::scan::{Found, Neighbours, Position, Record, find_claim, read_record};
 use super::segment::{Segment, SegmentDir, parse_file_name, shown_path};
 
@@ -60,6 +61,8 @@ pub(super) struct Walked {
     pub(super) bytes: u64,
     /// The segment before the tail.
     pub(super) predecessor: Option<Segment>,
+    /// What an interrupted recovery was writing again.
+    saved: SavedTail,
 }
 
 impl Walked {
@@ -77,6 +80,7 @@ impl Walked {
             records: 0,
             bytes: 0,
             predecessor: None,
+            saved: SavedTail::default(),
         }
     }
 
@@ -123,6 +127,7 @@ impl Proof {
 pub(super) fn walk(dir: &SegmentDir, writable: bool, replay: &mut Replay<'_>) -> Result<Walked> {
     let present = segments_present(dir)?;
     let mut walked = Walked::new();
+    walked.saved = SavedTail::load(dir)?;
     let mut proof = Proof::default();
     let mut wanted = (SegmentNumber(1), None);
     if !present.contains(&wanted.0) {
@@ -175,7 +180,8 @@ fn open_segment(
     let fail = |error| Error::io("read", &shown_path(number), error);
     let mode = if writable { OpenMode::ReadWrite } else { OpenMode::Read };
     let file = dir.runtime.vfs.open(&dir.file_path(number), mode).map_err(fail)?;
-    let (bytes, is_longer) = dir.read(file.as_ref()).map_err(fail)?;
+    let (mut bytes, is_longer) = dir.read(file.as_ref()).map_err(fail)?;
+    walked.saved.lay_over(number, &mut bytes);
     walked.bytes += to_u64(bytes.len());
     if is_longer {
         let what = "the segment is longer than it was made";
@@ -302,7 +308,8 @@ fn look_beyond(dir: &SegmentDir, present: &[SegmentNumber], walked: &mut Walked)
         }
         let fail = |error| Error::io("read", &shown_path(*later), error);
         let file = dir.runtime.vfs.open(&dir.file_path(*later), OpenMode::Read).map_err(fail)?;
-        let (bytes, _) = dir.read(file.as_ref()).map_err(fail)?;
+        let (mut bytes, _) = dir.read(file.as_ref()).map_err(fail)?;
+        walked.saved.lay_over(*later, &mut bytes);
         // A header that cannot be read belongs to a file that was never durable.
         let header = SegmentHeader::decode(bytes.get(..PAGE).unwrap_or(&bytes));
         if let Ok(header) = header

@@ -32,6 +32,8 @@ pub(super) enum Fate {
     /// Half of what a sector changes arrives.
     Torn,
     Lost,
+    /// The sector was being written, and now holds bytes that nobody wrote.
+    Garbage,
 }
 
 impl Fate {
@@ -69,6 +71,12 @@ pub enum CrashMode {
     /// The newest pending write was cut in the middle: its sectors before the middle one arrive,
     /// those after it do not, and the middle one has half of what it changes. The rest survives.
     LastTorn,
+    /// The medium destroys what it is writing when the power fails: each pending sector survives,
+    /// is lost, or holds bytes that nobody wrote; names and sizes survive or are lost.
+    Hostile {
+        /// Another seed is another subset.
+        seed: u64,
+    },
 }
 
 impl CrashMode {
@@ -84,13 +92,19 @@ impl CrashMode {
             Self::Random { seed, keep_per_256 } => {
                 chance::comes_true(seed, unit.number, keep_per_256)
             }
+            Self::Hostile { seed } => chance::comes_true(seed, unit.number, 128),
         }
     }
 }
 
 impl CrashMode {
-    /// Which of `units` survive, as a number: crashes of one moment that keep the same have the
-    /// same. [`CrashMode::LastTorn`] keeps half a unit, which no number says.
+    /// Whether units survive whole or not at all.
+    pub(crate) const fn keeps_whole(self) -> bool {
+        !matches!(self, Self::LastTorn | Self::Hostile { .. })
+    }
+
+    /// Which of `units` survive, as a number: crashes of one moment that keep the same, and keep
+    /// it whole, have the same.
     pub(crate) fn choice(self, units: &[Unit]) -> u64 {
         let kept =
             units.iter().enumerate().filter(|(position, unit)| self.keeps(*position, **unit));
@@ -111,7 +125,7 @@ impl MemoryVfs {
     /// Everything on the new disk is durable. It has no locks, no faults and no observer.
     #[must_use]
     pub fn crash(&self, survives: &mut dyn FnMut(Unit) -> bool) -> Self {
-        crash(self.disk().tree.branch(), survives, &[])
+        crash(self.disk().tree.branch(), survives, &[], None)
     }
 
     /// [`MemoryVfs::crash`] with a ready-made choice.
@@ -124,7 +138,11 @@ impl MemoryVfs {
             position += 1;
             mode.keeps(position - 1, unit)
         };
-        crash(tree, &mut keeps, &torn)
+        let hostile = match mode {
+            CrashMode::Hostile { seed } => Some(seed),
+            _ => None,
+        };
+        crash(tree, &mut keeps, &torn, hostile)
     }
 
     /// A new disk as the end of this process would leave this one: the same live, durable and
@@ -138,8 +156,14 @@ impl MemoryVfs {
     }
 }
 
-/// The disk after the crash of `tree`; `torn` are the sectors of a write cut in the middle.
-fn crash(mut tree: Tree, survives: &mut dyn FnMut(Unit) -> bool, torn: &[u64]) -> MemoryVfs {
+/// The disk after the crash of `tree`; `torn` are the sectors of a write cut in the middle. With
+/// a seed in `hostile`, half of the sectors that were lost are destroyed.
+fn crash(
+    mut tree: Tree,
+    survives: &mut dyn FnMut(Unit) -> bool,
+    torn: &[u64],
+    hostile: Option<u64>,
+) -> MemoryVfs {
     let (_, lost) = torn.split_at(torn.len() / 2);
     let (middle, lost) = match lost.split_first() {
         Some((middle, lost)) => (Some(*middle), lost),
@@ -151,7 +175,10 @@ fn crash(mut tree: Tree, survives: &mut dyn FnMut(Unit) -> bool, torn: &[u64]) -
     let kept: Vec<u64> = kept.filter(|number| !lost.contains(number)).collect();
     tree.settle(&mut |number| {
         if kept.binary_search(&number).is_err() {
-            Fate::Lost
+            match hostile {
+                Some(seed) if chance::comes_true(seed ^ 1, number, 128) => Fate::Garbage,
+                _ => Fate::Lost,
+            }
         } else if middle == Some(number) {
             Fate::Torn
         } else {

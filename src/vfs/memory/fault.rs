@@ -55,6 +55,13 @@ pub enum FaultKind {
         /// How many bytes are written.
         bytes: usize,
     },
+    /// A write says `Ok` and changes nothing: a stale place.
+    LostWrite,
+    /// A write says `Ok` and puts its bytes elsewhere in the file, leaving its own place stale.
+    MisdirectedWrite {
+        /// How far off; before the start of the file means its start.
+        by: i64,
+    },
     /// A sync of a file fails in one of the known ways; a sync of a directory fails with its
     /// names still pending.
     FailedSync(SyncFailure),
@@ -67,7 +74,10 @@ impl FaultKind {
     const fn concerns(self, kind: OperationKind) -> bool {
         match self {
             Self::Error(_) | Self::NoSpace | Self::Interrupted | Self::CrashAll => true,
-            Self::ShortWrite(_) | Self::TornWrite { .. } => matches!(kind, OperationKind::Write),
+            Self::ShortWrite(_)
+            | Self::TornWrite { .. }
+            | Self::LostWrite
+            | Self::MisdirectedWrite { .. } => matches!(kind, OperationKind::Write),
             Self::ShortRead(_) => matches!(kind, OperationKind::Read),
             Self::FailedSync(_) => matches!(kind, OperationKind::Sync | OperationKind::SyncDir),
         }

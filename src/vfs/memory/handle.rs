@@ -78,7 +78,17 @@ impl File for MemoryFile {
             if matches!(fault, Some(FaultKind::ShortWrite(_))) {
                 hit(Mark::ShortWrite);
             }
-            disk.tree.file_mut(self.number)?.write(taken, offset, &mut disk.units)?;
+            let offset = match fault {
+                Some(FaultKind::LostWrite) => return Ok(bytes.len()),
+                Some(FaultKind::MisdirectedWrite { by }) => offset.saturating_add_signed(by),
+                _ => offset,
+            };
+            let file = disk.tree.file_mut(self.number)?;
+            if file.changes_synced(taken, offset) {
+                let path = self.path.display();
+                disk.warnings.push(format!("{path} had synced bytes changed at {offset}"));
+            }
+            file.write(taken, offset, &mut disk.units)?;
             match fault {
                 Some(FaultKind::TornWrite { .. }) => Err(io::Error::other("the write failed")),
                 _ => Ok(taken.len()),

@@ -51,6 +51,8 @@ pub(super) struct Inode {
     /// A failed sync forgot changes that the live state still shows.
     diverged: bool,
     health: Health,
+    /// The bytes of the last successful sync of this process, if there was one.
+    synced: Option<Sectors>,
 }
 
 impl Inode {
@@ -186,6 +188,16 @@ impl Inode {
             (self.durable, self.durable_size) = (self.live.clone(), self.live_size);
         }
         self.pending.clear();
+        self.synced = Some(self.live.clone());
+    }
+
+    /// Whether a write would change a byte, other than a zero, that this process has synced: a
+    /// log is only appended to (L6).
+    pub(super) fn changes_synced(&self, bytes: &[u8], offset: u64) -> bool {
+        let Some(synced) = &self.synced else { return false };
+        let mut before = vec![0; bytes.len()];
+        synced.read(&mut before, offset);
+        before.iter().zip(bytes).any(|(before, now)| *before != 0 && before != now)
     }
 
     /// Forgets what is pending as if it were clean; with a seed, half of it is durable.
@@ -213,7 +225,11 @@ impl Inode {
                     let torn = torn(bytes_of(sectors.get(*index)), bytes_of(version));
                     sectors.set(*index, torn);
                 }
+                What::Sector { index, .. } if fate == Fate::Garbage => {
+                    sectors.set(*index, garbage(*number));
+                }
                 What::Sector { index, version, .. } => sectors.set(*index, version.clone()),
+                What::Size { .. } if fate == Fate::Garbage => {}
                 What::Size { size: new, cuts } => {
                     if *cuts {
                         sectors.cut(*new);
@@ -241,7 +257,7 @@ impl Inode {
 
     /// The file after its process ended: the system keeps the bytes and forgets its failures.
     pub(super) fn healed(&self) -> Self {
-        Self { health: Health::Sound, ..self.clone() }
+        Self { health: Health::Sound, synced: None, ..self.clone() }
     }
 
     pub(super) const fn is_sound(&self) -> bool {
@@ -282,6 +298,16 @@ impl Inode {
         }
         Ok(())
     }
+}
+
+/// A sector that was destroyed while unit `number` was being written to it.
+fn garbage(number: u64) -> Sector {
+    let mut bytes = [0; SECTOR];
+    for (counter, part) in (0..).zip(bytes.chunks_mut(8)) {
+        let random = chance::draw(number, counter).to_le_bytes();
+        part.iter_mut().zip(random).for_each(|(byte, random)| *byte = random);
+    }
+    sector(bytes)
 }
 
 /// A sector whose write was cut in the middle of what it changes.

@@ -249,6 +249,11 @@ impl Tree {
         }
     }
 
+    /// Files that are open.
+    pub(super) fn held(&self) -> usize {
+        self.holds.values().filter(|hold| Arc::strong_count(hold) > 1).count()
+    }
+
     /// Forgets the failures of syncs.
     pub(super) fn heal(&mut self) {
         for file in self.files.values_mut().filter(|file| !file.is_sound()) {

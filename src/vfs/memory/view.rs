@@ -35,7 +35,15 @@ impl MemoryVfs {
         self.disk().gone = true;
     }
 
-    /// Rules broken without harm so far, such as the rename of a file with unsynced changes.
+    /// Files that are open or locked.
+    #[must_use]
+    pub fn held_files(&self) -> usize {
+        let disk = self.disk();
+        disk.tree.held() + disk.locked.len()
+    }
+
+    /// Rules broken without harm so far: the rename of a file with unsynced changes, a change of
+    /// bytes that were synced.
     #[must_use]
     pub fn warnings(&self) -> Vec<String> {
         self.disk().warnings.clone()

@@ -53,7 +53,7 @@ pub fn rehearse(events: usize, choose: &mut dyn FnMut(usize) -> usize) -> Rehear
     let nobody = Person { doing: Doing::Nothing, asked: Asked::Sync(Lsn::ZERO), group: 0 };
     let mut play = Play {
         choose,
-        state: State::new(tail),
+        state: State::new(tail, false),
         disk,
         people: [nobody; PEOPLE],
         kernel: None,
