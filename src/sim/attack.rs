@@ -17,7 +17,7 @@ use super::report::Counts;
 use super::rest::{Rest, corruption};
 use super::run::run_case;
 use super::shrink::shrink;
-use super::sweep::{nth_failures, sequence, sequences};
+use super::sweep::{late_closes, nth_failures, sequence, sequences};
 
 /// How long and how hard to attack.
 #[derive(Clone, Debug)]
@@ -107,6 +107,7 @@ pub fn attack_seed(seed: u64) -> (Counts, Option<(Case, Failure)>) {
         2 => corruption(seed, Rest::Closed, STRIDE, &mut counts),
         3 => corruption(seed, Rest::Idle, STRIDE, &mut counts),
         9 => misplaced_writes(seed, &mut counts),
+        13 => late_closes(seed, &mut counts),
         residue => {
             let walks = residue.is_multiple_of(4);
             let case = if walks { long_walk(seed, WALK) } else { generate(seed, LENGTH) };

@@ -70,9 +70,7 @@ impl Hunt {
             | P::RestoreOneShort
             | P::TimeGoesBack => Self::WALKS,
             P::OneClaimTrusted => Self::failing(7),
-            // The sync that lies must be the last of a life, and its record the last of its page:
-            // a thousand walks do not meet it, so one seed that does is kept.
-            P::CloseClaimedEarly => Self { attack: "images", first: 5077, every: 0, bound: 1 },
+            P::CloseClaimedEarly => Self { attack: "late closes", first: 13, every: 16, bound: 12 },
             // Two backups with nothing but a power cut between them.
             P::CopiedUnclaimedDiverges => Self { bound: 2_000, ..Self::WALKS },
             // The sync that lies must be the last of a segment.

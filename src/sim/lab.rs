@@ -51,8 +51,8 @@ pub fn lab(request: &LabRequest) -> Result<LabReport> {
 #[cfg(feature = "planted-bugs")]
 fn plant_from_environment() -> Result<()> {
     let Ok(name) = std::env::var("JIDOKA_PLANT") else { return Ok(()) };
-    let plant = name.parse().map_err(|what: String| Error::new(ErrorKind::Invalid, what))?;
-    crate::base::plant::choose(Some(plant));
+    let unknown = |what: String| crate::base::Error::new(crate::base::ErrorKind::Invalid, what);
+    crate::base::plant::choose(Some(name.parse().map_err(unknown)?));
     Ok(())
 }
 

@@ -109,13 +109,13 @@ pub(super) fn nth_failures(seed: u64, what: &str, counts: &mut Counts) -> Option
     let mut case = super::generate(seed, 12);
     case.config.images = 0;
     case.config.depth = 0;
+    if what.starts_with("sync") {
+        lengthen(&mut case);
+    }
     // A failure that nobody reported is felt only when what is written cannot be read any more.
     let after = case.steps.iter().map(|step| step.id + 1).max().unwrap_or(0);
     let last = [(after, Action::Kill), (after + 1, Action::PowerCut)];
     case.steps.extend(last.into_iter().map(|(id, action)| Step { id, action }));
-    if what.starts_with("sync") {
-        lengthen(&mut case);
-    }
     for sticky in [false, true] {
         for step in case.steps.iter().map(|step| step.id).collect::<Vec<_>>() {
             for nth in 0..6 {
@@ -127,6 +127,36 @@ pub(super) fn nth_failures(seed: u64, what: &str, counts: &mut Counts) -> Option
                     return Some((case, failure));
                 }
             }
+        }
+    }
+    None
+}
+
+/// Each sync of a close lies in turn, and the process that would have been told is gone: what the
+/// next one writes must not build on it. Its first group is not synced, so that the second claims
+/// what only that close can have synced.
+pub(super) fn late_closes(seed: u64, counts: &mut Counts) -> Option<(Case, Failure)> {
+    let write = |number: u64, durability| {
+        let len = u16::try_from(draw(seed, number) % 700).unwrap_or_default();
+        let part = Part { what: PartKind::Put, space: 0, key: 1, len, condition: None };
+        Action::Write { parts: vec![part], durability, request: None }
+    };
+    let actions = vec![
+        write(1, 's'),
+        Action::Reopen,
+        Action::Kill,
+        write(2, 'b'),
+        write(3, 's'),
+        write(4, 's'),
+    ];
+    let config = Config { images: 12, depth: 0, ..Config::default() };
+    let mut case = case_of(seed, actions, config);
+    for nth in 0..4 {
+        case.faults = vec![FaultSpec { step: 1, nth, what: "sync_late".to_owned(), sticky: false }];
+        let (played, failure) = run_case(&case);
+        counts.add(&played);
+        if let Some(failure) = failure {
+            return Some((case, failure));
         }
     }
     None
