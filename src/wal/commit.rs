@@ -126,7 +126,9 @@ impl Shared {
     }
 
     pub(super) fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock()
+        let mut state = self.state.lock();
+        state.stop_after_panic();
+        state
     }
 
     pub(super) fn clock_suspect(&self) -> bool {
@@ -151,9 +153,11 @@ impl Shared {
             appending.check()?;
         }
         let time = self.next_time(&state);
+        state.appending = true;
         state.append(&Draft { kind: Kind::Commit, writer: self.writer, time, payload });
         let lsn = state.position.lsn;
         appending.appended(lsn, time);
+        state.appending = false;
         self.counts.commits.fetch_add(1, Ordering::Relaxed);
         Ok(self.appended(&mut state, lsn, time, durability))
     }

@@ -134,6 +134,8 @@ pub(super) struct State {
     pub(super) clean: bool,
     /// Each group ends at the end of a page.
     padded_tails: bool,
+    /// A record is being appended: true for who takes the lock only after a panic.
+    pub(super) appending: bool,
 }
 
 impl State {
@@ -168,6 +170,7 @@ impl State {
             keeper_parked: false,
             clean,
             padded_tails,
+            appending: false,
         }
     }
 
@@ -244,6 +247,7 @@ impl State {
 
     /// Appends a record, after the segment's start if that is missing. The caller made room.
     pub(super) fn append(&mut self, draft: &Draft<'_>) {
+        let within = std::mem::replace(&mut self.appending, true);
         if let Some(before) = self.start_after.take() {
             self.put(Kind::SegmentStart, &start_payload(before.as_ref()));
         }
@@ -260,6 +264,7 @@ impl State {
             self.last_commit = header.seq;
         }
         self.clean = draft.kind == Kind::CleanClose;
+        self.appending = within;
     }
 
     /// Takes the filling group for its leader and starts the next one.

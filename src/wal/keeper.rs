@@ -120,6 +120,7 @@ impl Shared {
         let mut state = self.lock();
         let mut before = None;
         while !state.closed {
+            state.stop_after_panic();
             if let Some(task) = state.task(self.segments.segment_bytes, before.take()) {
                 // The log may have been closed meanwhile, and whoever closes waits for this thread.
                 if self.perform(&mut state, task).is_err() && !state.closed {

@@ -11,7 +11,7 @@ use crate::base::plant::{Plant, is_planted};
 use crate::base::{Error, ErrorKind, Result};
 
 use super::commit::Durability;
-use super::group::{State, Wants};
+use super::group::{Failure, State, Wants};
 
 /// Memory commits wait for a write once this much is unwritten, so that memory stays bounded.
 const UNWRITTEN_BYTES_MAX: usize = 1 << 20;
@@ -56,8 +56,18 @@ impl State {
         false
     }
 
+    /// Stops the log when a panic left a record half appended: nothing of it is ever written.
+    pub(super) fn stop_after_panic(&mut self) {
+        if self.appending && self.failure.is_none() {
+            let what = "a thread panicked while it appended to the log";
+            // No group of that number: what was appended and not written is refused, not unknown.
+            self.failure = Some(Failure { group: 0, error: Error::new(ErrorKind::Bug, what) });
+        }
+    }
+
     /// What one who waits for `group` does next.
     pub(super) fn turn(&mut self, group: u64) -> Turn {
+        self.stop_after_panic();
         if group <= self.completed {
             return Turn::Done;
         }

@@ -2,14 +2,19 @@
 #![expect(clippy::disallowed_methods, reason = "outside the engine, files are made as anyone does")]
 
 use std::fs;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use jidoka::archive::backup;
-use jidoka::base::ErrorKind;
+use jidoka::base::{ErrorKind, Lsn, Timestamp};
 use jidoka::doc::{Condition, Documents};
 use jidoka::ops::verify;
 use jidoka::store::Store;
 use jidoka::vfs::Runtime;
+use jidoka::vfs::memory::{MemoryVfs, runtime};
+use jidoka::wal::format::Kind;
 use jidoka::wal::reader::{Limit, LogReader};
+use jidoka::wal::scan::Record;
+use jidoka::wal::{Appending, Durability, OpenSettings, Payload, Wal};
 use serde_json::json;
 
 use super::program::{place, program, run};
@@ -145,4 +150,40 @@ fn a_check_of_the_end_does_not_run_after_a_writer() {
     let report = backup(&store, &dir.path().join("copy"), &runtime).unwrap();
     assert!(report.to_lsn.0 >= 100, "{report:?}");
     docs.store().close().unwrap();
+}
+
+/// Appends, and panics once the record is in the log's memory.
+struct Panics;
+
+impl Appending for Panics {
+    fn check(&mut self) -> jidoka::base::Result<()> {
+        Ok(())
+    }
+
+    fn appended(&mut self, _: Lsn, _: Timestamp) {
+        panic!("in the middle of a commit");
+    }
+}
+
+#[test]
+fn a_panic_in_the_middle_of_a_commit_stops_the_log_and_writes_nothing_of_it() {
+    let disk = MemoryVfs::new();
+    let open = || {
+        let mut commits = 0;
+        let mut count = |record: &Record<'_>| {
+            commits += u64::from(record.header.kind == Kind::Commit);
+            Ok(())
+        };
+        let opened =
+            Wal::open("/s".as_ref(), &runtime(&disk, 1), &OpenSettings::default(), &mut count);
+        (opened.unwrap(), commits)
+    };
+    let (wal, _) = open();
+    let payload = Payload::new(vec![7; 40]);
+    let append = || wal.append(&payload, Durability::Sync, &mut Panics);
+    catch_unwind(AssertUnwindSafe(append)).unwrap_err();
+    assert_eq!(append().unwrap_err().kind(), ErrorKind::Poisoned);
+    assert_eq!(wal.sync().unwrap_err().kind(), ErrorKind::Poisoned);
+    assert_eq!(wal.close().unwrap_err().kind(), ErrorKind::Poisoned);
+    assert_eq!(open().1, 0);
 }
