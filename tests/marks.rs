@@ -17,7 +17,7 @@ const ELSEWHERE: [(&str, &str); 8] = [
 #[test]
 fn a_short_attack_reaches_every_mark() {
     let settings =
-        AttackSettings { seed: 1, runs: Some(24), seconds: None, exhaustive: 1, threads: 2 };
+        AttackSettings { seed: 1, runs: Some(34), seconds: None, exhaustive: 1, threads: 2 };
     let (counts, failures) = attack(&settings).unwrap();
     assert_eq!(failures, []);
     assert!(counts.images > 1000, "{counts:?}");
