@@ -10,7 +10,7 @@ use crate::base::limits::PAGE;
 use crate::base::{Error, Lsn, Result, SegmentNumber, Seq};
 use crate::vfs::{OpenMode, Runtime};
 
-use super::format::{RECORDS_START, RecordFault, Salt};
+use super::format::{RECORDS_START, RecordFault, RecordHeader, Salt};
 use super::header::{HeaderFault, SegmentHeader};
 use super::open::existing_identity;
 use super::saved::SavedTail;
@@ -143,6 +143,9 @@ impl Surveyor<'_, '_> {
                 }
             }
             self.survey.segments += 1;
+            if salt.is_none() {
+                self.resume_before(segment);
+            }
             let later = loaded.get(index + 1..).unwrap_or_default();
             wanted = self.walk_segment(segment, predecessor, later)?;
             predecessor = (segment.number, segment.salt);
@@ -220,10 +223,23 @@ impl Surveyor<'_, '_> {
                 .any(|later| find_claim(&later.bytes, RECORDS_START, later.salt, hole).is_some())
     }
 
+    /// Takes the first record of a segment as the next one when nothing before it says which it
+    /// is: in the first segment, or where the end of the one before is lost, and that was told.
+    fn resume_before(&mut self, segment: &Loaded) {
+        let first = segment.bytes.get(to_usize(RECORDS_START)..).unwrap_or_default();
+        let header = RecordHeader::decode(first, segment.salt, RECORDS_START);
+        if let Ok(header) = header
+            && header.seq > self.position.seq
+        {
+            let before = Seq(header.seq.0 - 1);
+            self.position = Position { seq: before, ..Position::resume_after(&header) };
+        }
+    }
+
     /// Takes the next intact record of the segment as it is; gives the place after it.
     fn resume(&mut self, segment: &Loaded, offset: u64) -> Result<Option<u64>> {
         let seq = self.position.seq;
-        let wanted = |header: &super::format::RecordHeader| header.seq > seq;
+        let wanted = |header: &RecordHeader| header.seq > seq;
         let Some((at, header)) = find_record(&segment.bytes, offset, segment.salt, &wanted) else {
             return Ok(None);
         };
@@ -233,10 +249,8 @@ impl Surveyor<'_, '_> {
             .get(to_usize(at) + super::format::RECORD_HEADER..)
             .and_then(|rest| rest.get(..crate::base::codec::widen(header.length)))
             .unwrap_or_default();
-        if header.kind == super::format::Kind::SegmentEnd {
-            return Ok(None);
-        }
         self.take(&Record { header, payload, offset: at }, position)?;
-        Ok(Some(at + header.record_len()))
+        let ends = header.kind == super::format::Kind::SegmentEnd;
+        Ok((!ends).then(|| at + header.record_len()))
     }
 }

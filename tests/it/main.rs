@@ -26,5 +26,6 @@ mod rot;
 mod smoke;
 mod stories;
 mod strace;
+mod survey;
 mod sync_failures;
 mod verify;
