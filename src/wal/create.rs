@@ -3,7 +3,7 @@
 use std::io;
 use std::path::Path;
 
-use crate::base::codec::{to_u64, to_usize};
+use crate::base::codec::to_usize;
 use crate::base::plant::{Plant, is_planted};
 use crate::base::{Error, ErrorKind, Result, SegmentNumber, StoreId};
 use crate::vfs::{FileExt, OpenMode, Runtime, replace_file};
@@ -85,7 +85,7 @@ fn holds_records(path: &Path, runtime: &Runtime) -> Result<bool> {
     let file = runtime.vfs.open(path, OpenMode::Read).map_err(fail)?;
     let bytes = file.read_whole(crate::base::limits::SEGMENT_BYTES_MAX).map_err(fail)?;
     let records = bytes.get(to_usize(super::format::RECORDS_START)..).unwrap_or_default();
-    Ok(to_u64(records.len()) > 0 && records.iter().any(|byte| *byte != 0))
+    Ok(records.iter().any(|byte| *byte != 0))
 }
 
 /// Makes a store, or finishes one whose making was interrupted. The identity comes last: a

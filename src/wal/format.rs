@@ -411,4 +411,46 @@ mod tests {
     fn the_smallest_segment_takes_a_record() {
         assert_eq!(payload_max(8192), 3760);
     }
+
+    #[test]
+    fn every_kind_is_read_back_by_its_number_and_has_a_name_of_its_own() {
+        let kinds = [
+            (Kind::Commit, "commit", true),
+            (Kind::TermStart, "term_start", true),
+            (Kind::SegmentStart, "segment_start", false),
+            (Kind::SegmentEnd, "segment_end", false),
+            (Kind::TimeMark, "time_mark", false),
+            (Kind::CleanClose, "clean_close", false),
+            (Kind::Checkpoint, "checkpoint", false),
+        ];
+        for (kind, name, takes_lsn) in kinds {
+            let mut bytes = Vec::new();
+            let header = RecordHeader { kind, ..record() };
+            header.encode(Salt(5), 4096, &mut bytes);
+            assert_eq!(RecordHeader::decode(&bytes, Salt(5), 4096), Ok(header));
+            assert_eq!((kind.name(), kind.takes_lsn()), (name, takes_lsn));
+        }
+    }
+
+    #[test]
+    fn a_kind_a_flag_or_a_reserved_byte_that_is_not_known_is_newer() {
+        for (at, value) in [(36, 0), (36, 8), (37, 1), (38, 1), (39, 1)] {
+            let mut bytes = Vec::new();
+            record().encode(Salt(5), 4096, &mut bytes);
+            bytes[at] = value;
+            seal(&mut bytes, Salt(5), 4096);
+            let decoded = RecordHeader::decode(&bytes, Salt(5), 4096);
+            assert_eq!(decoded, Err(RecordFault::Newer), "byte {at} is {value}");
+        }
+    }
+
+    #[test]
+    fn lengths_and_offsets_are_rounded_to_records_and_pages() {
+        assert_eq!([0, 1, 8, 9].map(padded), [0, 8, 8, 16]);
+        assert_eq!([0, 1, 4095, 4096, 8191].map(page_floor), [0, 0, 0, 4096, 4096]);
+        assert_eq!([0, 1, 4096, 4097, 8192].map(page_ceil), [0, 4096, 4096, 8192, 8192]);
+        assert_eq!(RecordHeader { length: 9, ..record() }.record_len(), 88);
+        assert_eq!([8199, 8200].map(payload_max), [3760, 3768]);
+        assert_eq!(length_field(&[0; 300]), 300);
+    }
 }

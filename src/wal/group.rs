@@ -391,3 +391,104 @@ impl State {
         (self.position.lsn, self.position.time)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::Term;
+    use crate::vfs::memory::MemoryVfs;
+    use crate::vfs::{OpenMode, Vfs};
+    use crate::wal::format::Salt;
+
+    fn segment(number: u64) -> Segment {
+        let disk = MemoryVfs::new();
+        let file = disk.open(std::path::Path::new("/file"), OpenMode::CreateNew).unwrap();
+        Segment { number: SegmentNumber(number), salt: Salt(number), file }
+    }
+
+    /// A log whose last record ended at `offset` of segment 1.
+    fn state(offset: u64) -> State {
+        let page = vec![1; to_usize(offset - page_floor(offset))];
+        let position = Position { seq: Seq(9), term: Term(1), ..Position::ORIGIN };
+        let segment = segment(1);
+        State::new(Mended { segment, offset, page, position, start_after: None, clean: false })
+    }
+
+    fn numbers(group: &Group) -> Vec<u64> {
+        group.to_sync.iter().map(|segment| segment.number.0).collect()
+    }
+
+    /// Takes the group, syncs it, and gives the segments that were synced.
+    fn synced(state: &mut State) -> Vec<u64> {
+        state.filling.wants = Wants::Sync;
+        let group = state.take_group();
+        state.finish_group(&group, Ok(()));
+        numbers(&group)
+    }
+
+    #[test]
+    fn a_filler_ends_at_the_next_sector_that_a_record_can_reach() {
+        for filled in (0..SECTOR).step_by(8) {
+            let mut state = state(RECORDS_START + 4 * SECTOR + filled);
+            let before = state.offset;
+            state.put_filler();
+            let len = state.offset - before;
+            // A gap that holds no header takes the sector after it too.
+            let sectors = if SECTOR - filled < to_u64(RECORD_HEADER) { 2 } else { 1 };
+            let expected = if filled == 0 { 0 } else { sectors * SECTOR - filled };
+            assert_eq!(len, expected, "{filled} bytes of the sector were filled");
+            assert!(len < FILLER_BYTES_MAX);
+        }
+        let mut fresh = state(RECORDS_START);
+        fresh.rotate(segment(2));
+        let before = fresh.offset;
+        fresh.put_filler();
+        assert_eq!(fresh.offset, before, "a segment without records has nothing to fill");
+    }
+
+    #[test]
+    fn a_sealed_segment_is_synced_twice_and_the_active_one_with_every_group() {
+        let mut state = state(RECORDS_START + 88);
+        state.put(Kind::TimeMark, &Payload::new(Vec::new()));
+        assert_eq!(synced(&mut state), [1]);
+        state.put(Kind::TimeMark, &Payload::new(Vec::new()));
+        state.rotate(segment(2));
+        state.put(Kind::TimeMark, &Payload::new(Vec::new()));
+        state.rotate(segment(3));
+        state.put(Kind::TimeMark, &Payload::new(Vec::new()));
+        assert_eq!(synced(&mut state), [1, 2, 3]);
+        state.put(Kind::TimeMark, &Payload::new(Vec::new()));
+        assert_eq!(synced(&mut state), [1, 2, 3], "the second sync confirms the first");
+        state.put(Kind::TimeMark, &Payload::new(Vec::new()));
+        assert_eq!(synced(&mut state), [3]);
+        // Nothing new: the active segment is synced once more when that is asked for.
+        state.confirm_active();
+        assert_eq!(synced(&mut state), [3]);
+        assert_eq!(synced(&mut state), [0_u64; 0]);
+    }
+
+    #[test]
+    fn a_record_fits_when_its_segments_start_and_end_fit_with_it() {
+        let mut state = state(RECORDS_START + 1000);
+        let room = 8192 - (RECORDS_START + 1000) - to_u64(SEGMENT_END_LEN);
+        assert!(state.has_room(room, 8192));
+        assert!(!state.has_room(room + 1, 8192));
+        state.rotate(segment(2));
+        let room = 8192 - RECORDS_START - to_u64(SEGMENT_START_LEN + SEGMENT_END_LEN);
+        assert!(state.has_room(room, 8192));
+        assert!(!state.has_room(room + 1, 8192));
+    }
+
+    #[test]
+    fn a_group_counts_the_bytes_of_all_its_segments() {
+        let mut state = state(RECORDS_START + 88);
+        assert_eq!(state.filling.len(), 88);
+        state.put(Kind::TimeMark, &Payload::new(Vec::new()));
+        assert_eq!(state.filling.len(), 88 + 72);
+        state.rotate(segment(2));
+        state.put(Kind::TimeMark, &Payload::new(Vec::new()));
+        assert_eq!(state.filling.len(), 88 + 72 + 88 + 88 + 72);
+        drop(state.take_group());
+        assert_eq!(state.filling.len(), 88 + 72, "the page goes with the next group");
+    }
+}

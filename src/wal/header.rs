@@ -154,4 +154,32 @@ mod tests {
         page[CHECKSUM..CHECKSUM + 4].copy_from_slice(&checksum);
         assert_eq!(SegmentHeader::decode(&page), Err(HeaderFault::Newer));
     }
+
+    #[test]
+    fn a_feature_that_must_be_understood_is_newer_and_one_that_need_not_be_is_read() {
+        let header = SegmentHeader {
+            store_id: StoreId([7; 16]),
+            segment: SegmentNumber(3),
+            segment_bytes: 8192,
+            salt: Salt(99),
+        };
+        let changed = |at: usize, salt| {
+            let mut page = SegmentHeader { salt, ..header }.encode();
+            page[at] ^= 1;
+            let checksum = crc32c(&page[..CHECKSUM]).to_le_bytes();
+            page[CHECKSUM..CHECKSUM + 4].copy_from_slice(&checksum);
+            SegmentHeader::decode(&page)
+        };
+        assert_eq!(changed(12, Salt(99)), Ok(header), "compatible");
+        assert_eq!(changed(16, Salt(99)), Err(HeaderFault::Newer), "read_compatible");
+        assert_eq!(changed(20, Salt(99)), Err(HeaderFault::Newer), "incompatible");
+        assert!(matches!(changed(64, Salt(99)), Err(HeaderFault::Damaged(_))), "reserved");
+        assert!(matches!(changed(507, Salt(99)), Err(HeaderFault::Damaged(_))), "reserved");
+        assert!(matches!(changed(12, Salt(0)), Err(HeaderFault::Damaged(_))), "no salt");
+        let page = header.encode();
+        for len in [0, FIELDS - 1, FIELDS, PAGE - 1] {
+            assert!(SegmentHeader::decode(&page[..len]).is_err(), "{len} bytes");
+        }
+        assert!(SegmentHeader::decode(&[&page[..], &[0]].concat()).is_err(), "a byte too many");
+    }
 }

@@ -175,4 +175,57 @@ mod tests {
             assert!(Identity::decode(&bytes[..len]).is_err(), "{len} bytes");
         }
     }
+
+    #[test]
+    fn a_segment_size_is_a_number_of_pages_between_the_limits() {
+        let page = crate::base::codec::to_u64(PAGE);
+        for bytes in [SEGMENT_BYTES_MIN, SEGMENT_BYTES_MIN + page, SEGMENT_BYTES_MAX] {
+            assert!(segment_bytes_are_legal(bytes), "{bytes}");
+        }
+        for bytes in [
+            0,
+            SEGMENT_BYTES_MIN - page,
+            SEGMENT_BYTES_MIN + 1,
+            SEGMENT_BYTES_MAX - 1,
+            SEGMENT_BYTES_MAX + page,
+        ] {
+            assert!(!segment_bytes_are_legal(bytes), "{bytes}");
+        }
+    }
+
+    #[test]
+    fn an_intact_identity_of_a_newer_version_is_told_apart_from_an_impossible_one() {
+        for at in [8, 12] {
+            let mut bytes = identity().encode();
+            bytes[at] = 1;
+            assert!(matches!(Identity::decode(&bytes), Err(HeaderFault::Damaged(_))));
+            let body = bytes.len() - 4;
+            let checksum = crc32c(&bytes[..body]).to_le_bytes();
+            bytes[body..].copy_from_slice(&checksum);
+            assert_eq!(Identity::decode(&bytes), Err(HeaderFault::Newer), "byte {at}");
+        }
+        for impossible in [
+            Identity { segment_bytes: 8193, ..identity() },
+            Identity { term: Term(0), ..identity() },
+            Identity { term: Term(u64::MAX), ..identity() },
+        ] {
+            let decoded = Identity::decode(&impossible.encode());
+            assert!(matches!(decoded, Err(HeaderFault::Damaged(_))), "{impossible:?}");
+        }
+    }
+
+    #[test]
+    fn the_most_ancestors_are_read_and_one_more_is_refused() {
+        let ancestor = identity().ancestors[0];
+        let of = |count: u32| Identity {
+            ancestors: vec![ancestor; crate::base::codec::widen(count)],
+            ..identity()
+        };
+        for count in [0, ANCESTORS_MAX] {
+            assert_eq!(Identity::decode(&of(count).encode()), Ok(of(count)));
+        }
+        for count in [ANCESTORS_MAX + 1, ANCESTORS_MAX + 2] {
+            assert!(Identity::decode(&of(count).encode()).is_err(), "{count}");
+        }
+    }
 }

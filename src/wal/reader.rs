@@ -14,7 +14,7 @@ use crate::base::limits::PAGE;
 use crate::base::{Error, ErrorKind, Lsn, Result, SegmentNumber, Seq};
 use crate::vfs::{File, FileExt, OpenMode, Runtime};
 
-use super::format::{Kind, RECORDS_START, RecordFault, RecordHeader, Salt};
+use super::format::{RECORDS_START, RecordFault, RecordHeader, Salt};
 use super::header::{HeaderFault, SegmentHeader};
 use super::identity::Identity;
 use super::open::existing_identity;
@@ -330,12 +330,6 @@ impl LogReader {
         }
         let what = format!("{TAIL_SHORT}; restore a copy");
         Err(corrupt(what).at_path(shown_path(segment.number)).at_offset(self.offset))
-    }
-
-    /// Whether the last record read ends a cleanly closed log.
-    #[must_use]
-    pub fn ends_cleanly(&self) -> bool {
-        self.waiting.back().is_some_and(|record| record.header.kind == Kind::CleanClose)
     }
 
     /// The offset of the place that is not a valid record, and its segment.

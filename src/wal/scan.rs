@@ -341,4 +341,165 @@ mod tests {
             Found::Fault(RecordFault::Invalid("the record does not fit in the segment"))
         );
     }
+
+    /// A commit and a mark that may come after seq 5, LSN 3 of term 2 at time 50.
+    fn followers() -> (Position, RecordHeader, RecordHeader) {
+        let position =
+            Position { seq: Seq(5), lsn: Lsn(3), term: Term(2), chain: 77, time: Timestamp(50) };
+        let mark = RecordHeader {
+            length: 0,
+            seq: Seq(6),
+            lsn: Lsn(3),
+            term: Term(2),
+            leader: 0,
+            kind: Kind::TimeMark,
+            time: Timestamp(50),
+            chain: 77,
+            payload_hash: hash64(b""),
+            claim: Seq(5),
+        };
+        let commit = RecordHeader { kind: Kind::Commit, lsn: Lsn(4), time: Timestamp(51), ..mark };
+        (position, chained(commit), mark)
+    }
+
+    fn chained(header: RecordHeader) -> RecordHeader {
+        RecordHeader { chain: next_chain(77, &header), ..header }
+    }
+
+    #[test]
+    fn a_record_follows_when_each_of_its_numbers_does() {
+        let (position, commit, mark) = followers();
+        let opens = |term| chained(RecordHeader { kind: Kind::TermStart, term, ..commit });
+        for header in [commit, mark, opens(Term(3)), opens(Term(9))] {
+            let after = Position { seq: Seq(6), ..Position::resume_after(&header) };
+            assert_eq!(position.after(&header), Ok(after), "{header:?}");
+        }
+        let refused = [
+            ("seq again", RecordHeader { seq: Seq(5), ..mark }),
+            ("seq left out", RecordHeader { seq: Seq(7), ..mark }),
+            ("claims itself", RecordHeader { claim: Seq(6), ..mark }),
+            ("claims what comes", RecordHeader { claim: Seq(7), ..mark }),
+            ("an earlier term", chained(RecordHeader { term: Term(1), ..commit })),
+            ("a term nobody opened", chained(RecordHeader { term: Term(3), ..commit })),
+            ("a mark of another term", RecordHeader { term: Term(3), ..mark }),
+            ("the same term opened again", opens(Term(2))),
+            ("an earlier term opened", opens(Term(1))),
+            ("LSN again", chained(RecordHeader { lsn: Lsn(3), ..commit })),
+            ("LSN left out", chained(RecordHeader { lsn: Lsn(5), ..commit })),
+            ("the same time", chained(RecordHeader { time: Timestamp(50), ..commit })),
+            ("an earlier time", chained(RecordHeader { time: Timestamp(49), ..commit })),
+            ("another chain", RecordHeader { chain: commit.chain ^ 1, ..commit }),
+            ("a mark of another commit", RecordHeader { lsn: Lsn(4), ..mark }),
+            ("a mark of another history", RecordHeader { chain: 78, ..mark }),
+            ("a mark of an earlier time", RecordHeader { time: Timestamp(49), ..mark }),
+        ];
+        for (what, header) in refused {
+            assert!(position.after(&header).is_err(), "{what}: {header:?}");
+        }
+    }
+
+    #[test]
+    fn every_record_but_a_segment_end_leaves_room_for_one() {
+        let at = |kind, offset: u64, body: &[u8]| {
+            let (position, _, mark) = followers();
+            let length = u32::try_from(body.len()).unwrap();
+            let header = RecordHeader { kind, length, payload_hash: hash64(body), ..mark };
+            let mut bytes = Vec::new();
+            header.encode(SALT, offset, &mut bytes);
+            bytes.extend_from_slice(body);
+            bytes.resize(bytes.len().next_multiple_of(ALIGN), 0);
+            matches!(read_record(&bytes, offset, 8192, SALT, &position), Found::Record(..))
+        };
+        let end_len = to_u64(SEGMENT_END_LEN);
+        let last = 8192 - end_len;
+        assert!(at(Kind::SegmentEnd, last, &[1; 16]));
+        assert!(!at(Kind::SegmentEnd, last + 8, &[1; 16]));
+        assert!(at(Kind::TimeMark, last - 72, &[]));
+        assert!(!at(Kind::TimeMark, last - 64, &[]));
+        assert!(!at(Kind::TimeMark, last - 72, &[1]));
+    }
+
+    #[test]
+    fn a_window_that_ends_in_a_record_says_how_much_it_needs() {
+        let (bytes, offsets) = segment();
+        let need = |len: usize| {
+            let window = &bytes[4096..4096 + len];
+            read_record(window, offsets[0], 8192, SALT, &Position::ORIGIN)
+        };
+        assert_eq!(need(0), Found::NeedBytes(RECORD_HEADER));
+        assert_eq!(need(RECORD_HEADER - 1), Found::NeedBytes(RECORD_HEADER));
+        assert_eq!(need(RECORD_HEADER), Found::NeedBytes(RECORD_HEADER + 16));
+        assert_eq!(need(RECORD_HEADER + 15), Found::NeedBytes(RECORD_HEADER + 16));
+        assert!(matches!(need(RECORD_HEADER + 16), Found::Record(..)));
+    }
+
+    #[test]
+    fn a_segment_begins_with_its_start_ends_with_its_end_and_names_its_neighbours() {
+        let predecessor = (SegmentNumber(6), Salt(60));
+        let neighbours = Neighbours { segment: SegmentNumber(7), predecessor };
+        let named = |(number, salt)| crate::wal::format::encode_neighbour(number, salt);
+        let check = |kind, offset, payload: &[u8]| {
+            let header = RecordHeader { kind, ..followers().2 };
+            neighbours.check(&Record { header, payload, offset })
+        };
+        let (before, after) = (named(predecessor), named((SegmentNumber(8), Salt(80))));
+        assert_eq!(check(Kind::SegmentStart, 4096, &before), Ok(None));
+        assert_eq!(check(Kind::TimeMark, 4184, &[]), Ok(None));
+        let successor = Some((SegmentNumber(8), Salt(80)));
+        assert_eq!(check(Kind::SegmentEnd, 4184, &after), Ok(successor));
+        let wrong_salt = named((SegmentNumber(6), Salt(61)));
+        let wrong_number = named((SegmentNumber(9), Salt(80)));
+        for (kind, offset, payload) in [
+            (Kind::SegmentStart, 4096, &wrong_salt[..]),
+            (Kind::SegmentStart, 4096, &before[..15]),
+            (Kind::SegmentStart, 4184, &before[..]),
+            (Kind::TimeMark, 4096, &[]),
+            (Kind::SegmentEnd, 4096, &after[..]),
+            (Kind::SegmentEnd, 4184, &wrong_number[..]),
+            (Kind::SegmentEnd, 4184, &after[..15]),
+        ] {
+            assert!(check(kind, offset, payload).is_err(), "{kind:?} at {offset}");
+        }
+    }
+
+    #[test]
+    fn a_record_is_found_at_every_place_it_may_start_and_only_whole() {
+        let (bytes, offsets) = segment();
+        let any = |_: &RecordHeader| true;
+        for (index, offset) in offsets.iter().enumerate() {
+            let seq = Seq(to_u64(index) + 1);
+            let found = |from| find_record(&bytes, from, SALT, &any).map(|(at, h)| (at, h.seq));
+            assert_eq!(found(*offset), Some((*offset, seq)));
+            assert_eq!(found(offset - 7), Some((*offset, seq)), "rounded up");
+        }
+        assert_eq!(find_record(&bytes, offsets[3] + 1, SALT, &any), None);
+        let wanted = |header: &RecordHeader| header.seq == Seq(3);
+        assert_eq!(find_record(&bytes, 0, SALT, &wanted).map(|found| found.0), Some(offsets[2]));
+        // To the very last byte of the segment, and not beyond it.
+        let end = to_usize(offsets[3]) + RECORD_HEADER + 16;
+        assert!(find_record(&bytes[..end], offsets[3], SALT, &any).is_some());
+        assert!(find_record(&bytes[..end - 1], offsets[3], SALT, &any).is_none());
+        let mut rotten = bytes;
+        rotten[end - 5] ^= 1;
+        assert!(find_record(&rotten, offsets[3], SALT, &any).is_none());
+    }
+
+    #[test]
+    fn a_claim_is_one_of_the_hole_or_beyond_by_a_later_record() {
+        let (bytes, offsets) = segment();
+        // Record 2 claims 1, record 4 claims 3.
+        for (hole, found) in
+            [(1, Some(offsets[1])), (2, Some(offsets[3])), (3, Some(offsets[3])), (4, None)]
+        {
+            let claim = find_claim(&bytes, 4096, SALT, Seq(hole));
+            assert_eq!(claim.map(|(at, _)| at), found, "{hole}");
+        }
+        // What claims itself, or more, is nothing a writer makes.
+        let (_, _, mark) = followers();
+        for (claim, believed) in [(5, true), (6, false), (7, false)] {
+            let mut forged = vec![0; 4096];
+            RecordHeader { claim: Seq(claim), ..mark }.encode(SALT, 4096, &mut forged);
+            assert_eq!(find_claim(&forged, 4096, SALT, Seq(5)).is_some(), believed, "{claim}");
+        }
+    }
 }

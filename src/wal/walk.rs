@@ -321,3 +321,49 @@ fn look_beyond(dir: &SegmentDir, present: &[SegmentNumber], walked: &mut Walked)
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::{Lsn, Term, Timestamp};
+    use crate::wal::format::RecordHeader;
+
+    /// The first record that is not proven after records of these claims, each in a segment of
+    /// its own number.
+    fn unproven_after(claims: &[u64]) -> Option<u64> {
+        let mut proof = Proof::default();
+        for (seq, claim) in (1..).zip(claims) {
+            let header = RecordHeader {
+                length: 0,
+                seq: Seq(seq),
+                lsn: Lsn::ZERO,
+                term: Term(1),
+                leader: 0,
+                kind: Kind::TimeMark,
+                time: Timestamp(1),
+                chain: 0,
+                payload_hash: 0,
+                claim: Seq(*claim),
+            };
+            let record = Record { header, payload: &[], offset: 4096 + 8 * seq };
+            proof.record(SegmentNumber(seq), &record);
+        }
+        proof.starts.front().map(|(seq, segment, offset)| {
+            assert_eq!((segment.0, *offset), (seq.0, 4096 + 8 * seq.0));
+            seq.0
+        })
+    }
+
+    #[test]
+    fn a_record_is_proven_by_two_claims_and_not_by_the_same_claim_twice() {
+        assert_eq!(unproven_after(&[]), None);
+        assert_eq!(unproven_after(&[0, 0, 0]), Some(1));
+        assert_eq!(unproven_after(&[0, 1, 0]), Some(1));
+        assert_eq!(unproven_after(&[0, 1, 2]), Some(2));
+        assert_eq!(unproven_after(&[0, 0, 2, 0, 4]), Some(3));
+        assert_eq!(unproven_after(&[0, 0, 2, 2, 2]), Some(1));
+        // A claim that says less than one before says nothing.
+        assert_eq!(unproven_after(&[0, 0, 2, 1, 0]), Some(1));
+        assert_eq!(unproven_after(&[0, 0, 2, 1, 4]), Some(3));
+    }
+}

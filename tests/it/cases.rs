@@ -293,6 +293,7 @@ fn a_store_that_is_open_is_locked_until_it_closes() {
     let error = open(&disk, 2).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Locked);
     assert_eq!(error.place().path.as_deref(), Some(Path::new("/store/LOCK")));
+    assert!(error.to_string().contains("another process holds"), "{error}");
     put(&store, 2);
     let handle = store.clone();
     drop(store);
