@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use jidoka::base::Lsn;
+use jidoka::base::checksum::hash64;
 use jidoka::store::{Batch, Keyspace, Store};
 use jidoka::vfs::memory::{CrashMode, MemoryVfs, runtime};
 use jidoka::vfs::{FileExt, OpenMode, Vfs};
@@ -38,7 +39,7 @@ fn survey(disk: &MemoryVfs) -> (Survey, Vec<u64>) {
     let mut seqs = Vec::new();
     let found = survey_log(Path::new(STORE), &runtime(disk, 5), &mut |record| {
         seqs.push(record.header.seq.0);
-        assert_eq!(record.payload.len(), usize::try_from(record.header.length).unwrap());
+        assert_eq!(hash64(record.payload), record.header.payload_hash);
         Ok(())
     });
     (found.unwrap(), seqs)
