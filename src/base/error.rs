@@ -289,4 +289,31 @@ mod tests {
     fn an_error_is_one_word_wide() {
         assert_eq!(size_of::<Error>(), size_of::<usize>());
     }
+
+    #[test]
+    fn every_kind_has_a_name_of_its_own() {
+        use ErrorKind as Kind;
+        let kinds = [
+            (Kind::Invalid, "invalid"),
+            (Kind::NotFound, "not_found"),
+            (Kind::Conflict, "conflict"),
+            (Kind::Refused, "refused"),
+            (Kind::Locked, "locked"),
+            (Kind::ReadOnly, "read_only"),
+            (Kind::Closed, "closed"),
+            (Kind::Io, "io"),
+            (Kind::Full, "full"),
+            (Kind::OutcomeUnknown, "outcome_unknown"),
+            (Kind::Poisoned, "poisoned"),
+            (Kind::Corrupt, "corrupt"),
+            (Kind::Unsupported, "unsupported"),
+            (Kind::Unreachable, "unreachable"),
+            (Kind::Expired, "expired"),
+            (Kind::Diverged, "diverged"),
+            (Kind::Bug, "bug"),
+        ];
+        for (kind, name) in kinds {
+            assert_eq!((kind.as_str(), kind.to_string()), (name, name.to_owned()));
+        }
+    }
 }

@@ -179,11 +179,28 @@ fn the_background_thread_is_woken_by_a_commit_after_it_found_nothing_to_do() {
         let groups = log.stats().groups;
         let lsn = append(&log, 10, Durability::Buffered).unwrap();
         // The sync of the commit and then the claim of the idle log are the thread's doing.
-        let mut patience = 40_000_000_u64;
+        let mut patience = 4_000_000_u64;
         while (log.durable() < lsn || log.stats().groups < groups + 2) && patience > 0 {
             patience -= 1;
             thread::yield_now();
         }
         assert!(patience > 0, "{:?}", log.stats());
     }
+}
+
+#[test]
+fn a_log_whose_steps_are_chosen_does_none_by_itself() {
+    let disk = MemoryVfs::new();
+    let log = open_log(&disk, 1 << 16);
+    // A segment would be prepared, and the commits would be synced.
+    for _ in 0..3 {
+        append(&log, 16_000, Durability::Buffered).unwrap();
+    }
+    let before = disk.operations();
+    for _ in 0..2_000 {
+        thread::yield_now();
+        assert_eq!(disk.operations(), before);
+    }
+    assert!(log.step().unwrap());
+    assert!(disk.operations() > before);
 }

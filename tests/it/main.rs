@@ -24,6 +24,7 @@ mod history;
 mod import;
 mod iteration;
 mod kill;
+mod limits;
 mod misuse;
 mod model;
 mod program;
