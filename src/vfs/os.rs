@@ -88,11 +88,19 @@ pub fn remove_tree(dir: &Path) -> io::Result<()> {
     fs::remove_dir_all(dir)
 }
 
-/// The lock lives as long as the descriptor does.
+/// Given back when it is dropped, and not only when its descriptor is closed: a child that was
+/// forked and has not started its program yet holds the same descriptor.
 #[derive(Debug)]
-struct OsLock(#[expect(dead_code, reason = "held, not read")] fs::File);
+struct OsLock(fs::File);
 
 impl Lock for OsLock {}
+
+impl Drop for OsLock {
+    fn drop(&mut self) {
+        // If it cannot be given back now, it goes with the last descriptor.
+        let _closed_soon = self.0.unlock();
+    }
+}
 
 #[derive(Debug)]
 struct OsFile(fs::File);
@@ -173,5 +181,24 @@ pub struct OsRng;
 impl Rng for OsRng {
     fn fill(&self, bytes: &mut [u8]) -> io::Result<()> {
         getrandom::fill(bytes).map_err(|error| io::Error::other(error.to_string()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_lock_is_given_back_although_a_forked_child_still_has_its_descriptor() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("LOCK");
+        let file = fs::OpenOptions::new().write(true).create_new(true).open(&path).unwrap();
+        let inherited = file.try_clone().unwrap();
+        file.try_lock().unwrap();
+        let lock = OsLock(file);
+        assert!(OsVfs.lock(&path).is_err());
+        drop(lock);
+        drop(OsVfs.lock(&path).unwrap());
+        drop(inherited);
     }
 }

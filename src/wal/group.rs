@@ -411,7 +411,8 @@ mod tests {
         let page = vec![1; to_usize(offset - page_floor(offset))];
         let position = Position { seq: Seq(9), term: Term(1), ..Position::ORIGIN };
         let segment = segment(1);
-        State::new(Mended { segment, offset, page, position, start_after: None, clean: false })
+        let mended = Mended { segment, offset, page, position, start_after: None, clean: false };
+        State::new(mended, false)
     }
 
     fn numbers(group: &Group) -> Vec<u64> {
