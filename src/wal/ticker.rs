@@ -11,19 +11,31 @@ use crate::vfs::Clock;
 /// the time of every later commit, on every copy, into the future for good.
 const STEP_MAX_MICROS: u64 = 5 * 60 * 1_000_000;
 
+/// The last microsecond of the year 9999, which RFC 3339 can still write. What a clock says beyond
+/// is not believed, because the commits of this life, and of every later one, must find later
+/// times, and the numbers for them end.
+const CLOCK_MAX: Timestamp = Timestamp(253_402_300_799_999_999);
+
 /// Gives each commit its time.
 #[derive(Debug)]
 pub(super) struct Ticker {
     /// Wall and monotonic time when the log was opened.
     anchor: (Timestamp, Duration),
-    /// The wall clock was found far ahead; reported until the store is reopened.
+    /// The wall clock was found far ahead; reported until the store is reopened. Written when the
+    /// log is opened, and under the ticker's lock.
     pub(super) suspect: bool,
 }
 
 impl Ticker {
     /// Starts at the present, but not before the log's latest time.
     pub(super) fn new(clock: &dyn Clock, latest: Timestamp) -> Self {
-        Self { anchor: (clock.now().max(latest), clock.monotonic()), suspect: false }
+        let now = clock.now();
+        let suspect = now > CLOCK_MAX;
+        if suspect {
+            hit(Mark::ClockSuspect);
+        }
+        let believed = if suspect { Timestamp::ZERO } else { now };
+        Self { anchor: (believed.max(latest), clock.monotonic()), suspect }
     }
 
     /// The time of a commit after `latest`.
@@ -88,5 +100,16 @@ mod tests {
         *hands.0.lock() = (60 * minute, minute);
         assert_eq!(ticker.next(&hands, Timestamp(5 * minute)), Timestamp(5 * minute + 1));
         assert!(ticker.suspect);
+    }
+
+    #[test]
+    fn a_clock_beyond_the_year_9999_is_not_believed_from_the_start() {
+        for (wall, suspect) in [(CLOCK_MAX.0, false), (CLOCK_MAX.0 + 1, true), (u64::MAX, true)] {
+            let hands = Hands(Mutex::new((wall, 0)));
+            let mut ticker = Ticker::new(&hands, Timestamp(70));
+            let time = ticker.next(&hands, Timestamp(70));
+            assert_eq!(time, if suspect { Timestamp(71) } else { CLOCK_MAX }, "{wall}");
+            assert_eq!(ticker.suspect, suspect, "{wall}");
+        }
     }
 }
