@@ -58,12 +58,26 @@ struct OpenSegment {
     file: Arc<dyn File>,
 }
 
+/// A segment to enter: kept until it is, so that a read that failed is not the end of the log.
+#[derive(Clone, Copy, Debug)]
+struct NextSegment {
+    number: SegmentNumber,
+    /// As its predecessor names it.
+    salt: Option<Salt>,
+    predecessor: (SegmentNumber, Salt),
+}
+
+const FIRST_SEGMENT: NextSegment =
+    NextSegment { number: SegmentNumber(1), salt: None, predecessor: (SegmentNumber(0), Salt(0)) };
+
 /// A cursor over the log of a store.
 #[derive(Debug)]
 pub struct LogReader {
     dir: SegmentDir,
     identity: Identity,
     segment: Option<OpenSegment>,
+    /// What to enter where `segment` is none.
+    next_segment: NextSegment,
     /// Where the next record begins.
     offset: u64,
     position: Position,
@@ -90,6 +104,7 @@ impl LogReader {
             dir: segments,
             identity,
             segment: None,
+            next_segment: FIRST_SEGMENT,
             offset: RECORDS_START,
             position: Position::ORIGIN,
             window: Vec::new(),
@@ -151,7 +166,7 @@ impl LogReader {
 
     /// Reads one record into `waiting`; false at the end.
     fn read_one(&mut self) -> Result<bool> {
-        if self.segment.is_none() && !self.enter(SegmentNumber(1), None, Default::default())? {
+        if self.segment.is_none() && !self.enter_next()? {
             return Ok(false);
         }
         let Some(found) = self.find()? else { return Ok(false) };
@@ -163,13 +178,10 @@ impl LogReader {
         self.window.drain(..len.min(self.window.len()));
         let before = self.segment.as_ref().map(|segment| (segment.number, segment.salt));
         self.waiting.push_back(record);
-        if let (Some((next, salt)), Some(before)) = (successor, before) {
+        if let (Some((number, salt)), Some(predecessor)) = (successor, before) {
             self.segment = None;
-            if !self.enter(next, Some(salt), before)? {
-                let what =
-                    format!("segment {} names it as its successor, but it is missing", before.0);
-                return Err(corrupt(what).at_path(shown_path(next)));
-            }
+            self.next_segment = NextSegment { number, salt: Some(salt), predecessor };
+            self.enter_next()?;
         }
         Ok(true)
     }
@@ -220,17 +232,21 @@ impl LogReader {
         }
     }
 
-    /// Opens segment `number`; false when its file is not there.
-    fn enter(
-        &mut self,
-        number: SegmentNumber,
-        salt: Option<Salt>,
-        predecessor: (SegmentNumber, Salt),
-    ) -> Result<bool> {
+    /// Opens the next segment; false when there is no first one. After an error it can be tried
+    /// again.
+    fn enter_next(&mut self) -> Result<bool> {
+        let NextSegment { number, salt, predecessor } = self.next_segment;
         let fail = |error| Error::io("read the log", &shown_path(number), error);
         let file = match self.dir.runtime.vfs.open(&self.dir.file_path(number), OpenMode::Read) {
             Ok(file) => file,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                if salt.is_none() {
+                    return Ok(false);
+                }
+                let before = predecessor.0;
+                let what = format!("segment {before} names it as its successor, but it is missing");
+                return Err(corrupt(what).at_path(shown_path(number)));
+            }
             Err(error) => return Err(fail(error)),
         };
         let mut page = vec![0; PAGE];

@@ -34,4 +34,5 @@ mod stories;
 mod strace;
 mod survey;
 mod sync_failures;
+mod traps;
 mod verify;
