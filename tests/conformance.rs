@@ -242,6 +242,22 @@ fn a_lock_keeps_a_second_one_out_until_it_is_dropped() {
     });
 }
 
+/// Locks of POSIX go when the process closes *any* descriptor of the file, such as the one by which
+/// somebody looked who holds it.
+#[test]
+fn a_look_at_a_lock_does_not_let_go_of_it() {
+    on_both(|place| {
+        let path = place.path("lock");
+        let lock = place.vfs.lock(&path).unwrap();
+        for mode in [OpenMode::Read, OpenMode::ReadWrite] {
+            drop(place.open("lock", mode).unwrap().read_whole(64).unwrap());
+            assert_eq!(place.vfs.lock(&path).unwrap_err().kind(), ErrorKind::WouldBlock);
+        }
+        drop(lock);
+        drop(place.vfs.lock(&path).unwrap());
+    });
+}
+
 #[test]
 fn a_replaced_file_holds_the_new_bytes_and_leaves_nothing_beside_it() {
     on_both(|place| {
