@@ -18,6 +18,8 @@ mod shape;
 mod source;
 #[path = "tidy/tests_that_cannot_fail.rs"]
 mod tests_that_cannot_fail;
+#[path = "tidy/traps.rs"]
+mod traps;
 #[path = "tidy/tree.rs"]
 mod tree;
 #[path = "tidy/words.rs"]
@@ -80,6 +82,11 @@ fn documents_have_one_title() {
 #[test]
 fn decisions_are_numbered_and_complete() {
     expect_none(&documents::check_decisions(&repository()));
+}
+
+#[test]
+fn the_page_of_traps_names_what_is_there() {
+    expect_none(&traps::check(&repository()));
 }
 
 #[test]
