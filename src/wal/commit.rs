@@ -23,6 +23,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use crate::base::mark::{Mark, hit};
 use crate::base::plant::{Plant, is_planted};
 use crate::base::{Error, ErrorKind, Lsn, Result, Timestamp};
+use crate::vfs::gate::Gate;
 use crate::vfs::sync::atomic::{AtomicU64, Ordering};
 use crate::vfs::sync::{Condvar, Mutex, MutexGuard};
 use crate::vfs::{FileExt, Runtime};
@@ -92,8 +93,8 @@ pub(super) struct Shared {
     state: Mutex<State>,
     ticker: Mutex<Ticker>,
     next_leader: Condvar,
-    /// Followers by the parity of their group, so that only the right ones wake.
-    done: [Condvar; 2],
+    /// Where followers wait, beside the append lock: who is let through needs it no more.
+    gate: Gate,
     prepared: Condvar,
     pub(super) keeper: Condvar,
     /// Moved under the append lock.
@@ -116,7 +117,7 @@ impl Shared {
             state: Mutex::new(state),
             ticker: Mutex::new(ticker),
             next_leader: Condvar::new(),
-            done: [Condvar::new(), Condvar::new()],
+            gate: Gate::default(),
             prepared: Condvar::new(),
             keeper: Condvar::new(),
             reach: Reach::new(lsn),
@@ -261,20 +262,23 @@ impl Shared {
         loop {
             match state.turn(group) {
                 Turn::Done => return Ok(()),
-                Turn::Failed(error) => return Err(error),
+                Turn::Failed(error) => {
+                    // Whoever learns of it sees to it that nobody waits for what never comes.
+                    self.gate.open();
+                    return Err(error);
+                }
                 Turn::Lead => self.lead(state),
                 Turn::WaitToLead => {
                     self.next_leader.wait(state);
                     state.woken_to_lead(group);
                 }
-                Turn::Follow => self.done_of(group).wait(state),
+                Turn::Follow => {
+                    if MutexGuard::unlocked(state, || self.gate.wait(group)) {
+                        return Ok(());
+                    }
+                }
             }
         }
-    }
-
-    fn done_of(&self, group: u64) -> &Condvar {
-        let [even, odd] = &self.done;
-        if group.is_multiple_of(2) { even } else { odd }
     }
 
     /// Takes the filling group, writes and syncs it, and wakes whoever waits for it.
@@ -297,14 +301,17 @@ impl Shared {
         if wakes.next_leader {
             self.next_leader.notify_one();
         }
-        if wakes.all {
-            self.done.iter().for_each(|condvar| {
-                condvar.notify_all();
-            });
-        } else {
-            self.done_of(group.id).notify_all();
-        }
         self.tell_keeper(state);
+        // Without the lock: those who append do not wait until the followers are woken.
+        let complete = state.completed >= group.id;
+        MutexGuard::unlocked(state, || {
+            if complete {
+                self.gate.pass(group.id);
+            }
+            if wakes.all {
+                self.gate.open();
+            }
+        });
         if let Some(panic) = panic {
             resume_unwind(panic);
         }
