@@ -97,6 +97,8 @@ impl CrashMode {
     }
 }
 
+/// For the crash lab, which makes each image once.
+#[cfg(feature = "sim")]
 impl CrashMode {
     /// Whether units survive whole or not at all.
     pub(crate) const fn keeps_whole(self) -> bool {

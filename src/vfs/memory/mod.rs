@@ -48,6 +48,7 @@ mod support;
 mod tree;
 mod view;
 
+#[cfg(feature = "sim")]
 pub(crate) use chance::draw;
 pub use crash::{CrashMode, Unit, UnitKind};
 pub use disk::MemoryVfs;
