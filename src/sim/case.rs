@@ -28,12 +28,20 @@ pub struct Config {
     /// Tails are padded, and the medium destroys what it is writing when the power fails.
     #[serde(default)]
     pub padded: bool,
+    /// So many lives of the store begin without padded tails, and without that medium.
+    #[serde(default)]
+    pub padded_after: u64,
     /// Each operation of the disk takes up to so many microseconds.
     #[serde(default)]
     pub slow: u64,
 }
 
 impl Config {
+    /// The setup of a life of the store; the first is 1.
+    pub(super) fn in_life(self, life: u64) -> Self {
+        Self { padded: self.padded && life > self.padded_after, ..self }
+    }
+
     /// How the store is opened.
     pub(super) fn builder(&self) -> StoreBuilder {
         Store::builder(STORE).segment_bytes(self.segment_bytes).padded_tails(self.padded)
@@ -54,6 +62,7 @@ impl Default for Config {
             sparse: 1,
             go_on: 8,
             padded: false,
+            padded_after: 0,
             slow: 0,
         }
     }

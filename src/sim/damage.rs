@@ -71,6 +71,7 @@ const CONFIG: Config = Config {
     sparse: 1,
     go_on: 1,
     padded: false,
+    padded_after: 0,
     slow: 0,
 };
 const STORE_BYTES_MAX: u64 = 64 << 10;

@@ -83,7 +83,8 @@ impl Player<'_> {
         }
         let seed = draw(self.case.seed, step.wrapping_mul(3));
         let keep_per_256 = u8::try_from(seed % 256).unwrap_or(128);
-        let cut = if self.case.config.padded && seed.is_multiple_of(2) {
+        let padded = self.scene.lock().attack.config.padded;
+        let cut = if padded && seed.is_multiple_of(2) {
             CrashMode::Hostile { seed }
         } else {
             CrashMode::Random { seed, keep_per_256 }

@@ -11,7 +11,7 @@ use crate::vfs::memory::{MemoryVfs, Operation, SimClock, draw, runtime};
 use crate::vfs::sync::Mutex;
 use crate::vfs::{Clock, Runtime};
 
-use super::case::{Action, Case, Step};
+use super::case::{Action, Case, Config, Step};
 use super::image::{Attack, Seen, panic_text};
 use super::model::{Model, observe};
 use super::oracle::{Failure, Rule, View};
@@ -206,11 +206,23 @@ impl<'a> Player<'a> {
         }));
     }
 
+    /// The setup of this life. Tails are padded only from a life on that begins with nothing
+    /// pending: what an unpadded one left in the page cache may destroy what it shares pages with.
+    fn config_of_life(&self) -> Config {
+        let mut config = self.case.config.in_life(self.life);
+        let mut scene = self.scene.lock();
+        let settled = scene.attack.config.padded || self.disk.pending_units().is_empty();
+        config.padded &= self.life == 1 || settled;
+        scene.attack.config = config;
+        config
+    }
+
     /// Opens the store, and lets what it shows decide what was unknown.
     pub(super) fn open(&mut self, how: &str) -> Outcome {
         self.life += 1;
+        let config = self.config_of_life();
         self.watch();
-        let builder = self.case.config.builder();
+        let builder = config.builder();
         let store = match builder.runtime(self.runtime()).open() {
             Ok(store) => store,
             Err(error) if self.faulty && error.kind() != ErrorKind::Corrupt => {
@@ -220,7 +232,7 @@ impl<'a> Player<'a> {
                 self.disk = healed;
                 self.heal();
                 self.watch();
-                let builder = self.case.config.builder();
+                let builder = config.builder();
                 builder
                     .runtime(self.runtime())
                     .open()

@@ -73,9 +73,9 @@ impl StoreBuilder {
     /// the log elsewhere before it writes it again; off, unless told otherwise.
     ///
     /// For disks on which a sector that is written when the power fails may be destroyed, with
-    /// whatever it held before (no power-safe overwrite). May change with every open; what an
-    /// earlier group left in the page after it is safe once that page is full. Costs up to a page
-    /// per group, and needs segments of 12 KiB or more.
+    /// whatever it held before (no power-safe overwrite). May change with every open; a store that
+    /// was closed without it goes on in a fresh segment. Costs up to a page per group, and needs
+    /// segments of 12 KiB or more.
     #[must_use]
     pub const fn padded_tails(mut self, padded: bool) -> Self {
         self.settings.padded_tails = padded;

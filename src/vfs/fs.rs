@@ -29,7 +29,13 @@ pub struct DirEntry {
 }
 
 /// An exclusive hold on a path, released when dropped or when the process ends.
-pub trait Lock: Debug + Send + Sync {}
+pub trait Lock: Debug + Send + Sync {
+    /// Whether this process took it, and not one that forked this process: a copy of a hold in
+    /// a child gives nothing back, and may touch nothing of what it protects.
+    fn is_ours(&self) -> bool {
+        true
+    }
+}
 
 /// A file system. Names become durable only by [`Vfs::sync_dir`] of their directory.
 pub trait Vfs: Debug + Send + Sync {

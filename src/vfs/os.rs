@@ -76,7 +76,7 @@ impl Vfs for OsVfs {
         let holder = format!("{}\n", std::process::id());
         file.set_len(0)?;
         write_at(&file, holder.as_bytes(), 0)?;
-        Ok(Box::new(OsLock(file)))
+        Ok(Box::new(OsLock { file, process: std::process::id() }))
     }
 }
 
@@ -91,14 +91,24 @@ pub fn remove_tree(dir: &Path) -> io::Result<()> {
 /// Given back when it is dropped, and not only when its descriptor is closed: a child that was
 /// forked and has not started its program yet holds the same descriptor.
 #[derive(Debug)]
-struct OsLock(fs::File);
+struct OsLock {
+    file: fs::File,
+    /// Who took it. A forked child has a copy of this value, and must not give the lock back.
+    process: u32,
+}
 
-impl Lock for OsLock {}
+impl Lock for OsLock {
+    fn is_ours(&self) -> bool {
+        self.process == std::process::id()
+    }
+}
 
 impl Drop for OsLock {
     fn drop(&mut self) {
-        // If it cannot be given back now, it goes with the last descriptor.
-        let _closed_soon = self.0.unlock();
+        if self.is_ours() {
+            // If it cannot be given back now, it goes with the last descriptor.
+            let _closed_soon = self.file.unlock();
+        }
     }
 }
 
@@ -195,10 +205,24 @@ mod tests {
         let file = fs::OpenOptions::new().write(true).create_new(true).open(&path).unwrap();
         let inherited = file.try_clone().unwrap();
         file.try_lock().unwrap();
-        let lock = OsLock(file);
+        let lock = OsLock { file, process: std::process::id() };
         assert!(OsVfs.lock(&path).is_err());
         drop(lock);
         drop(OsVfs.lock(&path).unwrap());
         drop(inherited);
+    }
+
+    #[test]
+    fn a_forked_child_does_not_give_the_lock_of_its_parent_back() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("LOCK");
+        let file = fs::OpenOptions::new().write(true).create_new(true).open(&path).unwrap();
+        file.try_lock().unwrap();
+        let inherited = file.try_clone().unwrap();
+        let of_the_child = OsLock { file: inherited, process: std::process::id() + 1 };
+        assert!(!of_the_child.is_ours());
+        drop(of_the_child);
+        assert!(OsVfs.lock(&path).is_err(), "the parent still holds it");
+        drop(file);
     }
 }

@@ -307,13 +307,19 @@ impl Wal {
     /// After `Ok` the next open has nothing to recover.
     ///
     /// # Errors
-    /// `OutcomeUnknown`, `Poisoned`, `Full`, `Io`; the store is closed all the same.
+    /// `OutcomeUnknown`, `Poisoned`, `Full`, `Io`; the store is closed all the same. `Closed` in a
+    /// forked child of the process that opened it; nothing is touched.
     ///
     /// # Cost
     /// Three syncs of the last segment, and two of the one before if the close needs a new one;
     /// none when nothing was written since a clean open.
     pub fn close(&self) -> Result<()> {
         let _one_at_a_time = self.closing.lock();
+        if self.lock.lock().as_ref().is_some_and(|lock| !lock.is_ours()) {
+            let what = "the store was opened by the process that forked this one, and only that \
+                        process may use it; open it in this process";
+            return Err(Error::new(ErrorKind::Closed, what));
+        }
         let outcome = self.write_clean_close();
         self.shared.lock().closed = true;
         if !is_planted(Plant::KeeperNotTold) {

@@ -19,7 +19,8 @@ use crate::base::{Error, ErrorKind, Result};
 use crate::vfs::FileExt;
 
 use super::draft::{Draft, Payload, Spot, Writer, end_payload, start_payload};
-use super::format::{Kind, RECORDS_START, page_ceil, page_floor};
+use super::format::{Kind, RECORD_HEADER, RECORDS_START, SEGMENT_START_LEN, page_ceil, page_floor};
+use super::recovery::LastSeen;
 use super::saved::{Part, SavedTail};
 use super::scan::Position;
 use super::segment::{PREPARING_SUFFIX, Segment, SegmentDir, shown_path, sync_twice};
@@ -58,6 +59,16 @@ pub(super) fn continue_in_place(walked: &mut Walked) -> Result<Mended> {
         start_after: empty.then_some(None),
         clean: !empty,
     })
+}
+
+/// Whether the last, clean page of the log holds more than what the close wrote: a life that pads
+/// its tails must not write it again.
+pub(super) fn shares_a_page(walked: &Walked) -> bool {
+    let Some(tail) = walked.kept.back() else { return false };
+    let (close, start) = (to_u64(RECORD_HEADER), to_u64(SEGMENT_START_LEN));
+    let alone = tail.end - page_floor(tail.end) == close;
+    let behind_start = tail.end == RECORDS_START + start + close;
+    walked.last == LastSeen::CleanClose && !alone && !behind_start
 }
 
 /// Cuts the log at its end and goes on in a fresh segment.
@@ -130,7 +141,8 @@ fn unproven(walked: &Walked) -> Vec<Part> {
         let offset = if from == RECORDS_START { 0 } else { page_floor(from) };
         let end = page_ceil(kept.end).min(to_u64(kept.bytes.len()));
         let bytes = kept.bytes.get(to_usize(offset)..to_usize(end)).unwrap_or_default().to_vec();
-        Part { segment: kept.segment.number, offset, bytes }
+        let Segment { number, salt, .. } = kept.segment;
+        Part { segment: number, salt, offset, bytes }
     };
     walked.kept.iter().zip(starts).map(part).collect()
 }

@@ -63,6 +63,7 @@ pub(super) fn open(
         rest: RestSeen::Zeroes,
         claimed: false,
     };
+    refuse_unpaddable(dir, settings, found.as_ref())?;
     let (identity, made) = match found {
         Some(identity) => (identity, None),
         None => {
@@ -72,14 +73,6 @@ pub(super) fn open(
         }
     };
     let segments = SegmentDir::of_store(dir, runtime, &identity);
-    if settings.padded_tails && identity.segment_bytes < PADDED_SEGMENT_BYTES_MIN {
-        let what = format!(
-            "padded tails need segments of {PADDED_SEGMENT_BYTES_MIN} bytes or more, and this \
-             store's have {}; open it without them, or restore it into larger segments",
-            identity.segment_bytes
-        );
-        return Err(Error::new(ErrorKind::Invalid, what).at_path(dir));
-    }
     let mut walked = walk(&segments, true, replay)?;
     let (label, decision) = decide(&observation(&seen, &walked));
     let mut report = RecoveryReport {
@@ -90,6 +83,10 @@ pub(super) fn open(
     };
     hit_case(report.case);
     let tail = match decision {
+        // The page that is not full yet would be written again: it is left, once it was saved.
+        Decision::Continue if settings.padded_tails && mend::shares_a_page(&walked) => {
+            mend::cut(&segments, &mut walked, true, &mut report)?
+        }
         Decision::Continue => mend::continue_in_place(&mut walked)?,
         // A store made just now has an empty first segment: nothing to cut, nothing to prove.
         Decision::Cut if made.is_some() || is_planted(Plant::UncleanContinued) => {
@@ -105,6 +102,19 @@ pub(super) fn open(
     };
     report.seconds = runtime.clock.monotonic().saturating_sub(started).as_secs_f64();
     Ok(Opened { lock, identity, segments, tail, report })
+}
+
+/// Before anything is created: can the segments of this store hold padded tails?
+fn refuse_unpaddable(dir: &Path, settings: &OpenSettings, found: Option<&Identity>) -> Result<()> {
+    let segment_bytes = found.map_or(settings.segment_bytes, |identity| identity.segment_bytes);
+    if !settings.padded_tails || segment_bytes >= PADDED_SEGMENT_BYTES_MIN {
+        return Ok(());
+    }
+    let what = format!(
+        "padded tails need segments of {PADDED_SEGMENT_BYTES_MIN} bytes or more, and not of \
+         {segment_bytes}; choose larger ones, or open the store without padded tails"
+    );
+    Err(Error::new(ErrorKind::Invalid, what).at_path(dir))
 }
 
 fn observation(seen: &Observation, walked: &Walked) -> Observation {

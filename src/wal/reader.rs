@@ -18,6 +18,7 @@ use super::format::{RECORDS_START, RecordFault, RecordHeader, Salt};
 use super::header::{HeaderFault, SegmentHeader};
 use super::identity::Identity;
 use super::open::existing_identity;
+use super::saved::SavedTail;
 use super::scan::{Found, Neighbours, Position, Record, find_claim, read_record};
 use super::segment::{SegmentDir, shown_path};
 use super::walk::{TAIL_SHORT, segments_present};
@@ -87,6 +88,8 @@ pub struct LogReader {
     claim: Seq,
     /// Records read but not proven durable yet.
     waiting: std::collections::VecDeque<OwnedRecord>,
+    /// What an interrupted recovery was writing again when the reader was opened.
+    saved: SavedTail,
 }
 
 /// Records held back for a claim; a group is far smaller.
@@ -101,6 +104,7 @@ impl LogReader {
         let identity = existing_identity(dir, runtime)?;
         let segments = SegmentDir::of_store(dir, runtime, &identity);
         Ok(Self {
+            saved: SavedTail::load(&segments)?,
             dir: segments,
             identity,
             segment: None,
@@ -228,6 +232,8 @@ impl LogReader {
             self.window.resize(wanted, 0);
             let count = segment.file.read_up_to(&mut self.window, self.offset).map_err(fail)?;
             self.window.truncate(count);
+            let at = (segment.number, Some(segment.salt));
+            self.saved.lay_over(at, self.offset, &mut self.window);
             fresh = true;
         }
     }
@@ -252,6 +258,7 @@ impl LogReader {
         let mut page = vec![0; PAGE];
         let count = file.read_up_to(&mut page, 0).map_err(fail)?;
         page.truncate(count);
+        self.saved.lay_over((number, salt), 0, &mut page);
         let header = match SegmentHeader::decode(&page) {
             Ok(header) => header,
             Err(HeaderFault::Newer) => {
@@ -312,11 +319,12 @@ impl LogReader {
             let path = shown_path(number);
             let fail = |error| Error::io("read the log", &path, error);
             let opened = self.dir.runtime.vfs.open(&self.dir.file_path(number), OpenMode::Read);
-            let bytes = match opened {
+            let mut bytes = match opened {
                 Ok(file) => file.read_whole(self.dir.segment_bytes).map_err(fail)?,
                 Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
                 Err(error) => return Err(fail(error)),
             };
+            self.saved.lay_over_segment(number, &mut bytes);
             let Ok(header) = SegmentHeader::decode(bytes.get(..PAGE).unwrap_or(&bytes)) else {
                 continue;
             };

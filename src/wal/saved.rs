@@ -12,13 +12,16 @@ use std::path::Path;
 
 use crate::base::checksum::{crc32c, hash64};
 use crate::base::codec::{Cursor, Malformed, to_u64, to_usize};
+use crate::base::limits::PAGE;
 use crate::base::mark::{Mark, hit};
 use crate::base::plant::{Plant, is_planted};
-use crate::base::{Error, Result, SegmentNumber, StoreId};
+use crate::base::{Error, ErrorKind, Result, SegmentNumber, StoreId};
 use crate::vfs::{FileExt, OpenMode, replace_file};
 
-use super::format::Layout;
+use super::format::{Layout, Salt};
+use super::header::SegmentHeader;
 use super::segment::{DIR_NAME, SegmentDir};
+use super::walk::segments_present;
 
 /// Name of the file, in the log's directory.
 pub(super) const FILE_NAME: &str = "TAIL";
@@ -26,9 +29,7 @@ const MAGIC: &[u8; 8] = b"JIDOTAIL";
 const VERSION: u32 = 0;
 /// Bytes before the parts.
 const HEADER: usize = 48;
-const PART_HEADER: usize = 24;
-/// More than recovery ever writes again at once, for a reader that believes no size.
-const BYTES_MAX: u64 = 4 << 30;
+const PART_HEADER: usize = 32;
 
 /// The tables of `docs/format/wal.md`, for the test that compares them.
 pub const LAYOUTS: &[Layout] = &[
@@ -44,13 +45,17 @@ pub const LAYOUTS: &[Layout] = &[
             ("checksum", 44, 4),
         ],
     ),
-    ("Part of a saved tail", &[("segment", 0, 8), ("offset", 8, 8), ("length", 16, 8)]),
+    (
+        "Part of a saved tail",
+        &[("segment", 0, 8), ("salt", 8, 8), ("offset", 16, 8), ("length", 24, 8)],
+    ),
 ];
 
 /// Bytes of one segment.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Part {
     pub(super) segment: SegmentNumber,
+    pub(super) salt: Salt,
     pub(super) offset: u64,
     pub(super) bytes: Vec<u8>,
 }
@@ -79,16 +84,33 @@ impl SavedTail {
     /// What was saved; nothing when the file is not there, is torn, or is another store's.
     ///
     /// # Errors
-    /// `Io` when it cannot be read.
+    /// `Io` when it cannot be read, `Unsupported` when a newer version saved it.
     pub(super) fn load(dir: &SegmentDir) -> Result<Self> {
-        let fail = |error| Error::io("read", &shown(), error);
+        let fail = |error| {
+            let error = Error::io("read", &shown(), error);
+            error.within("the file holds what an interrupted recovery was writing")
+        };
         let file = match dir.runtime.vfs.open(&dir.path.join(FILE_NAME), OpenMode::Read) {
             Ok(file) => file,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Self::default()),
             Err(error) => return Err(fail(error)),
         };
-        let bytes = file.read_whole(BYTES_MAX).map_err(fail)?;
-        Ok(Self(decode(&bytes, dir.store_id).unwrap_or_default()))
+        // No more than all the segments there are, whatever its size says (L8).
+        let segments = to_u64(segments_present(dir)?.len());
+        let most = to_u64(HEADER) + segments * (dir.segment_bytes + to_u64(PART_HEADER));
+        if file.size().map_err(fail)? > most {
+            return Ok(Self::default());
+        }
+        let bytes = file.read_whole(most).map_err(fail)?;
+        match decode(&bytes, dir.store_id) {
+            Ok(parts) => Ok(Self(parts)),
+            Err(Unusable::Newer) => {
+                let what = "the end of the log was saved by a newer version of jidoka; open the \
+                            store with that version first";
+                Err(Error::new(ErrorKind::Unsupported, what).at_path(shown()))
+            }
+            Err(Unusable::NotOurs) => Ok(Self::default()),
+        }
     }
 
     /// Removes the file. Needs no sync: see the top of this page.
@@ -104,17 +126,38 @@ impl SavedTail {
         }
     }
 
-    /// Lays what was saved of `segment` over its bytes.
-    pub(super) fn lay_over(&self, segment: SegmentNumber, bytes: &mut [u8]) {
-        for part in self.0.iter().filter(|part| part.segment == segment) {
+    /// Lays what was saved of `segment` over `bytes`, which begin at `start` of its file; `salt`
+    /// is that of its header, if that can be read: another life of the file is not touched.
+    pub(super) fn lay_over(
+        &self,
+        (segment, salt): (SegmentNumber, Option<Salt>),
+        start: u64,
+        bytes: &mut [u8],
+    ) {
+        let of_this =
+            |part: &&Part| part.segment == segment && salt.is_none_or(|salt| salt == part.salt);
+        for part in self.0.iter().filter(of_this) {
+            let from = part.offset.max(start);
             let end = part.offset.saturating_add(to_u64(part.bytes.len()));
-            if let Some(place) = bytes.get_mut(to_usize(part.offset)..to_usize(end))
-                && place != part.bytes.as_slice()
+            let end = end.min(start.saturating_add(to_u64(bytes.len())));
+            if from >= end {
+                continue;
+            }
+            let place = bytes.get_mut(to_usize(from - start)..to_usize(end - start));
+            let saved = part.bytes.get(to_usize(from - part.offset)..to_usize(end - part.offset));
+            if let (Some(place), Some(saved)) = (place, saved)
+                && place != saved
             {
                 hit(Mark::SavedTailUsed);
-                place.copy_from_slice(&part.bytes);
+                place.copy_from_slice(saved);
             }
         }
+    }
+
+    /// [`SavedTail::lay_over`] a whole segment, whose header says its salt.
+    pub(super) fn lay_over_segment(&self, segment: SegmentNumber, bytes: &mut [u8]) {
+        let header = SegmentHeader::decode(bytes.get(..PAGE).unwrap_or(bytes));
+        self.lay_over((segment, header.ok().map(|header| header.salt)), 0, bytes);
     }
 }
 
@@ -125,7 +168,8 @@ fn shown() -> std::path::PathBuf {
 fn encode(store: StoreId, parts: &[Part]) -> Vec<u8> {
     let mut body = Vec::new();
     for part in parts {
-        let fields = [part.segment.0, part.offset, to_u64(part.bytes.len())];
+        let len = to_u64(part.bytes.len());
+        let fields = [part.segment.0, part.salt.0, part.offset, len];
         fields.iter().for_each(|field| body.extend_from_slice(&field.to_le_bytes()));
         body.extend_from_slice(&part.bytes);
     }
@@ -142,34 +186,51 @@ fn encode(store: StoreId, parts: &[Part]) -> Vec<u8> {
     file
 }
 
-/// The parts; `None` when the bytes are not a whole saved tail of `store`.
-fn decode(bytes: &[u8], store: StoreId) -> Option<Vec<Part>> {
-    let (header, body) = bytes.split_at_checked(HEADER)?;
-    let mut cursor = Cursor::new(header);
-    let known = cursor.array::<8>().ok()? == *MAGIC && cursor.u32().ok()? == VERSION;
-    let count = cursor.u32().ok()?;
-    let same_store = cursor.array::<16>().ok()? == store.0;
-    let whole = cursor.u64().ok()? == hash64(body);
-    let reserved = cursor.u32().ok()?;
-    let sealed = header.get(..HEADER - 4).is_some_and(|fields| {
-        cursor.u32().is_ok_and(|checksum| crc32c(fields) == checksum) && reserved == 0
-    });
-    if !(known && same_store && whole && sealed) {
-        return None;
+/// Why bytes are not a saved tail to be used.
+#[derive(Debug, PartialEq, Eq)]
+enum Unusable {
+    /// Torn, rotten, or of another store.
+    NotOurs,
+    /// Whole, and of a version this build does not know.
+    Newer,
+}
+
+/// The parts of a whole saved tail of `store`.
+fn decode(bytes: &[u8], store: StoreId) -> std::result::Result<Vec<Part>, Unusable> {
+    let (header, body) = bytes.split_at_checked(HEADER).ok_or(Unusable::NotOurs)?;
+    let sealed = |header: &[u8]| -> std::result::Result<(u32, u32, u64), Malformed> {
+        let mut cursor = Cursor::new(header);
+        let known = cursor.array::<8>()? == *MAGIC;
+        let (version, count) = (cursor.u32()?, cursor.u32()?);
+        let same_store = cursor.array::<16>()? == store.0;
+        let (hash, reserved) = (cursor.u64()?, cursor.u32()?);
+        let whole = cursor.u32()? == crc32c(header.get(..HEADER - 4).unwrap_or_default());
+        if known && same_store && whole && reserved == 0 {
+            return Ok((version, count, hash));
+        }
+        Err(cursor.malformed("not a saved tail of this store"))
+    };
+    let (version, count, hash) = sealed(header).map_err(|_| Unusable::NotOurs)?;
+    if version > VERSION {
+        return Err(Unusable::Newer);
+    }
+    if hash != hash64(body) {
+        return Err(Unusable::NotOurs);
     }
     let mut cursor = Cursor::new(body);
     let mut parts = Vec::new();
     while cursor.remaining() >= PART_HEADER {
-        parts.push(part(&mut cursor).ok()?);
+        parts.push(part(&mut cursor).map_err(|_| Unusable::NotOurs)?);
     }
-    (cursor.finish().is_ok() && to_u64(parts.len()) == u64::from(count)).then_some(parts)
+    let all = cursor.finish().is_ok() && to_u64(parts.len()) == u64::from(count);
+    if all { Ok(parts) } else { Err(Unusable::NotOurs) }
 }
 
 fn part(cursor: &mut Cursor<'_>) -> std::result::Result<Part, Malformed> {
-    let (segment, offset) = (SegmentNumber(cursor.u64()?), cursor.u64()?);
-    let len = cursor.u64()?;
+    let (segment, salt) = (SegmentNumber(cursor.u64()?), Salt(cursor.u64()?));
+    let (offset, len) = (cursor.u64()?, cursor.u64()?);
     let len = usize::try_from(len).map_err(|_| cursor.malformed("the part is too long"))?;
-    Ok(Part { segment, offset, bytes: cursor.bytes(len)?.to_vec() })
+    Ok(Part { segment, salt, offset, bytes: cursor.bytes(len)?.to_vec() })
 }
 
 #[cfg(test)]
@@ -178,38 +239,53 @@ mod tests {
 
     const STORE: StoreId = StoreId([7; 16]);
 
+    fn part(segment: u64, offset: u64, bytes: Vec<u8>) -> Part {
+        Part { segment: SegmentNumber(segment), salt: Salt(5), offset, bytes }
+    }
+
     fn parts() -> Vec<Part> {
-        vec![
-            Part { segment: SegmentNumber(1), offset: 4096, bytes: vec![1; 8] },
-            Part { segment: SegmentNumber(2), offset: 0, bytes: vec![2; 4] },
-        ]
+        vec![part(1, 4096, vec![1; 8]), part(2, 0, vec![2; 4])]
     }
 
     #[test]
     fn what_was_saved_is_read_back_and_any_flipped_bit_is_nothing() {
         let bytes = encode(STORE, &parts());
-        assert_eq!(decode(&bytes, STORE), Some(parts()));
-        assert_eq!(decode(&bytes, StoreId([8; 16])), None);
+        assert_eq!(decode(&bytes, STORE), Ok(parts()));
+        assert_eq!(decode(&bytes, StoreId([8; 16])), Err(Unusable::NotOurs));
         for len in 0..bytes.len() {
-            assert_eq!(decode(&bytes[..len], STORE), None, "cut at {len}");
+            assert_eq!(decode(&bytes[..len], STORE), Err(Unusable::NotOurs), "cut at {len}");
         }
         for bit in 0..bytes.len() * 8 {
             let mut flipped = bytes.clone();
             flipped[bit / 8] ^= 1 << (bit % 8);
-            assert_eq!(decode(&flipped, STORE), None, "bit {bit}");
+            assert_eq!(decode(&flipped, STORE), Err(Unusable::NotOurs), "bit {bit}");
         }
     }
 
     #[test]
-    fn it_is_laid_over_its_own_segment_and_never_beyond_it() {
+    fn a_newer_version_is_told_only_by_an_intact_header() {
+        let mut bytes = encode(STORE, &parts());
+        bytes[8] = 1;
+        assert_eq!(decode(&bytes, STORE), Err(Unusable::NotOurs));
+        let checksum = crc32c(&bytes[..HEADER - 4]).to_le_bytes();
+        bytes[HEADER - 4..HEADER].copy_from_slice(&checksum);
+        assert_eq!(decode(&bytes, STORE), Err(Unusable::Newer));
+    }
+
+    #[test]
+    fn it_is_laid_over_its_own_place_and_nothing_else() {
         let saved = SavedTail(parts());
-        let mut bytes = vec![0; 4104];
-        saved.lay_over(SegmentNumber(1), &mut bytes);
-        assert_eq!((&bytes[4095..4097], bytes[4103]), (&[0, 1][..], 1));
-        let mut short = vec![0; 4100];
-        saved.lay_over(SegmentNumber(1), &mut short);
-        assert_eq!(short, vec![0; 4100]);
-        saved.lay_over(SegmentNumber(3), &mut short);
-        assert_eq!(short, vec![0; 4100]);
+        let over = |segment, salt, start, len| {
+            let mut bytes = vec![0; len];
+            saved.lay_over((SegmentNumber(segment), salt), start, &mut bytes);
+            bytes
+        };
+        let whole = over(1, Some(Salt(5)), 0, 4106);
+        assert_eq!(whole[4095..], [0, 1, 1, 1, 1, 1, 1, 1, 1, 0, 0]);
+        assert_eq!(over(1, None, 4100, 6), [1, 1, 1, 1, 0, 0]);
+        assert_eq!(over(1, None, 4094, 4), [0, 0, 1, 1]);
+        assert_eq!(over(1, Some(Salt(6)), 4094, 4), [0; 4]);
+        assert_eq!(over(1, None, 5000, 4), [0; 4]);
+        assert_eq!(over(3, None, 4094, 4), [0; 4]);
     }
 }

@@ -97,7 +97,7 @@ impl Surveyor<'_, '_> {
             let vfs = &self.dir.runtime.vfs;
             let file = vfs.open(&self.dir.file_path(number), OpenMode::Read).map_err(fail)?;
             let (mut bytes, is_longer) = self.dir.read(file.as_ref()).map_err(fail)?;
-            saved.lay_over(number, &mut bytes);
+            saved.lay_over_segment(number, &mut bytes);
             self.survey.bytes += to_u64(bytes.len());
             if is_longer {
                 let what = "the segment is longer than it was made";

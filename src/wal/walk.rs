@@ -181,7 +181,7 @@ fn open_segment(
     let mode = if writable { OpenMode::ReadWrite } else { OpenMode::Read };
     let file = dir.runtime.vfs.open(&dir.file_path(number), mode).map_err(fail)?;
     let (mut bytes, is_longer) = dir.read(file.as_ref()).map_err(fail)?;
-    walked.saved.lay_over(number, &mut bytes);
+    walked.saved.lay_over_segment(number, &mut bytes);
     walked.bytes += to_u64(bytes.len());
     if is_longer {
         let what = "the segment is longer than it was made";
@@ -309,7 +309,7 @@ fn look_beyond(dir: &SegmentDir, present: &[SegmentNumber], walked: &mut Walked)
         let fail = |error| Error::io("read", &shown_path(*later), error);
         let file = dir.runtime.vfs.open(&dir.file_path(*later), OpenMode::Read).map_err(fail)?;
         let (mut bytes, _) = dir.read(file.as_ref()).map_err(fail)?;
-        walked.saved.lay_over(*later, &mut bytes);
+        walked.saved.lay_over_segment(*later, &mut bytes);
         // A header that cannot be read belongs to a file that was never durable.
         let header = SegmentHeader::decode(bytes.get(..PAGE).unwrap_or(&bytes));
         if let Ok(header) = header
