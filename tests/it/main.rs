@@ -27,6 +27,7 @@ mod kill;
 mod limits;
 mod misuse;
 mod model;
+mod padded;
 mod program;
 mod rot;
 mod smoke;
