@@ -18,6 +18,8 @@ pub struct LabRequest {
     pub threads: u64,
     /// A case to play instead.
     pub replay: Option<Vec<u8>>,
+    /// Tells people a line at once: what was found must outlive the attack. Any thread calls it.
+    pub tell: fn(&str),
 }
 
 /// What came of it.
@@ -25,7 +27,7 @@ pub struct LabRequest {
 pub struct LabReport {
     /// One JSON value.
     pub json: Vec<u8>,
-    /// For people: each failure, and the trace of a replay.
+    /// For people: the trace of a replay and its failure. An attack told each when it was found.
     pub notes: Vec<String>,
     /// Whether a rule was broken.
     pub failed: bool,

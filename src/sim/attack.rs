@@ -18,6 +18,7 @@ use super::rest::{Rest, corruption};
 use super::run::run_case;
 use super::shrink::shrink;
 use super::sweep::{late_closes, nth_failures, sequence, sequences};
+use super::tell::{Origin, Tell, found, smallest};
 
 /// How long and how hard to attack.
 #[derive(Clone, Debug)]
@@ -50,7 +51,16 @@ struct Shared {
     deadline: Option<Duration>,
     runtime: Runtime,
     counts: Mutex<Counts>,
-    failures: Mutex<Vec<(Case, Failure)>>,
+    failures: Mutex<Vec<Broken>>,
+    tell: Tell,
+}
+
+/// A rule that was broken, with its smallest case.
+#[derive(Debug)]
+pub(super) struct Broken {
+    pub(super) origin: Origin,
+    pub(super) case: Case,
+    pub(super) failure: Failure,
 }
 
 /// Failures after which an attack ends: each is worth reading.
@@ -61,6 +71,15 @@ const FAILURES_MAX: usize = 8;
 /// # Errors
 /// `Io` when a thread cannot be started.
 pub fn attack(settings: &AttackSettings) -> Result<(Counts, Vec<(Case, Failure)>)> {
+    let (counts, failures) = attack_and_tell(settings, |_| {})?;
+    Ok((counts, failures.into_iter().map(|Broken { case, failure, .. }| (case, failure)).collect()))
+}
+
+/// [`attack`], which tells each failure when it is found and when it has been made small.
+pub(super) fn attack_and_tell(
+    settings: &AttackSettings,
+    tell: Tell,
+) -> Result<(Counts, Vec<Broken>)> {
     let runtime = Runtime::default();
     let deadline =
         settings.seconds.map(|seconds| runtime.clock.monotonic() + Duration::from_secs(seconds));
@@ -72,6 +91,7 @@ pub fn attack(settings: &AttackSettings) -> Result<(Counts, Vec<(Case, Failure)>
         runtime,
         counts: Mutex::new(Counts::default()),
         failures: Mutex::new(Vec::new()),
+        tell,
     });
     let workers: Vec<_> = (0..settings.threads.max(1))
         .map(|_| {
@@ -155,8 +175,7 @@ impl Shared {
         let (counts, found) = attack_seed(seed);
         self.counts.lock().add(&counts);
         if let Some((case, failure)) = found {
-            let (case, failure) = shrink(&case, &failure);
-            self.report(case, failure);
+            self.report(Origin::Seed(seed), &case, &failure);
         }
     }
 
@@ -164,14 +183,17 @@ impl Shared {
         let (counts, failure) = run_case(case);
         self.counts.lock().add(&counts);
         if let Some(failure) = failure {
-            let (case, failure) = shrink(case, &failure);
-            self.report(case, failure);
+            self.report(Origin::Case, case, &failure);
         }
     }
 
-    fn report(&self, case: Case, failure: Failure) {
+    fn report(&self, origin: Origin, case: &Case, failure: &Failure) {
+        (self.tell)(&found(origin, case, failure));
+        let (case, failure) = shrink(case, failure);
+        let plays = run_case(&case).1.is_some_and(|again| again.rule == failure.rule);
+        (self.tell)(&smallest(&case, &failure, plays));
         let mut failures = self.failures.lock();
-        failures.push((case, failure));
+        failures.push(Broken { origin, case, failure });
         if failures.len() >= FAILURES_MAX {
             self.stop.store(true, Ordering::Relaxed);
         }
@@ -189,4 +211,38 @@ fn is_determined(case: &Case, counts: &Counts) -> Option<Failure> {
         site: "replay".to_owned(),
         detail: format!("trace {:016x}, then {:016x}", counts.trace, again.trace),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    static TOLD: Mutex<Vec<String>> = Mutex::new(Vec::new());
+
+    #[test]
+    fn a_failure_is_told_when_it_is_found_and_again_when_it_is_small() {
+        let settings =
+            AttackSettings { seed: 1, runs: Some(0), seconds: None, exhaustive: 0, threads: 1 };
+        let shared = Shared {
+            settings,
+            next: AtomicU64::new(0),
+            stop: AtomicBool::new(false),
+            deadline: None,
+            runtime: Runtime::default(),
+            counts: Mutex::new(Counts::default()),
+            failures: Mutex::new(Vec::new()),
+            tell: |text| TOLD.lock().push(text.to_owned()),
+        };
+        // No store has such segments, so that every open breaks a rule.
+        let mut case = generate(4, 6);
+        case.config.segment_bytes = 4096;
+        shared.play(&case);
+        let told = TOLD.lock().clone();
+        let [found, small] = told.as_slice() else { panic!("{told:?}") };
+        assert!(found.starts_with("R7 open: ") && found.contains("\"segment_bytes\":4096"));
+        assert!(small.starts_with("R7 open, made small: "), "{small}");
+        assert!(small.contains("smallest case, for --replay FILE: {"), "{small}");
+        assert!(small.len() < found.len(), "{found} {small}");
+        assert_eq!(shared.failures.lock().len(), 1);
+    }
 }

@@ -6,11 +6,11 @@ use crate::base::Result;
 use crate::cli::{LabReport, LabRequest};
 use crate::vfs::Runtime;
 
-use super::attack::{AttackSettings, attack};
+use super::attack::{AttackSettings, Broken, attack_and_tell};
 use super::case::Case;
-use super::oracle::Failure;
 use super::report::{Counts, marks_missing};
 use super::run::trace_case;
+use super::tell::{Origin, found};
 
 /// Attacks the store, or replays a case.
 ///
@@ -21,7 +21,7 @@ pub fn lab(request: &LabRequest) -> Result<LabReport> {
     plant_from_environment()?;
     let runtime = Runtime::default();
     let started = runtime.clock.monotonic();
-    let (counts, failures, mut notes) = match &request.replay {
+    let (counts, failures, notes) = match &request.replay {
         Some(text) => replay(text)?,
         None => {
             let settings = AttackSettings {
@@ -31,17 +31,10 @@ pub fn lab(request: &LabRequest) -> Result<LabReport> {
                 exhaustive: request.exhaustive,
                 threads: request.threads,
             };
-            let (counts, failures) = attack(&settings)?;
+            let (counts, failures) = attack_and_tell(&settings, request.tell)?;
             (counts, failures, Vec::new())
         }
     };
-    for (case, failure) in &failures {
-        let seed = case.seed;
-        notes.push(format!("{} {}: {}", failure.rule, failure.site, failure.detail));
-        notes.push(format!("  replay: jidoka simulate --seed {seed} --runs 1"));
-        let smallest = serde_json::to_string(case).unwrap_or_default();
-        notes.push(format!("  smallest case, for --replay FILE: {smallest}"));
-    }
     let seconds = runtime.clock.monotonic().saturating_sub(started).as_secs_f64();
     let json = report(&counts, &failures, seconds);
     Ok(LabReport { json: json.to_string().into_bytes(), notes, failed: !failures.is_empty() })
@@ -56,20 +49,25 @@ fn plant_from_environment() -> Result<()> {
     Ok(())
 }
 
-type Played = (Counts, Vec<(Case, Failure)>, Vec<String>);
+type Played = (Counts, Vec<Broken>, Vec<String>);
 
 fn replay(text: &[u8]) -> Result<Played> {
     let case = Case::read(text)?;
-    let (counts, failure, trace) = trace_case(&case);
-    Ok((counts, failure.map(|failure| (case, failure)).into_iter().collect(), trace))
+    let (counts, failure, mut notes) = trace_case(&case);
+    notes.extend(failure.iter().map(|failure| found(Origin::Case, &case, failure)));
+    let broken = failure.map(|failure| Broken { origin: Origin::Case, case, failure });
+    Ok((counts, broken.into_iter().collect(), notes))
 }
 
-fn report(counts: &Counts, failures: &[(Case, Failure)], seconds: f64) -> Value {
+fn report(counts: &Counts, failures: &[Broken], seconds: f64) -> Value {
     let failures: Vec<Value> = failures
         .iter()
-        .map(|(case, failure)| {
-            let rule = failure.rule.to_string();
-            json!({"seed": case.seed, "rule": rule, "site": failure.site})
+        .map(|Broken { origin, failure, .. }| {
+            let seed = match origin {
+                Origin::Seed(seed) => Some(seed),
+                Origin::Case => None,
+            };
+            json!({"seed": seed, "rule": failure.rule.to_string(), "site": failure.site})
         })
         .collect();
     let faults: Map<String, Value> =

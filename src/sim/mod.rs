@@ -33,6 +33,7 @@ mod rest;
 mod run;
 mod shrink;
 mod sweep;
+mod tell;
 mod write;
 
 pub use atlas::{Atlas, Consequence, SectorFault, Zone, allowed, atlas, atlas_page};

@@ -53,6 +53,7 @@ pub(in crate::cli) fn run(args: &SimulateArgs, lab: Lab, context: &mut Context) 
         exhaustive: args.exhaustive,
         threads: args.threads,
         replay,
+        tell: output::note,
     };
     let report = lab(&request)?;
     for note in &report.notes {
