@@ -239,7 +239,8 @@ impl Case {
     ///
     /// # Errors
     /// `Unsupported` for a version that is not known, `Invalid` for anything else that is not a
-    /// case: a field or a fault that is not known would be left out, and another case played.
+    /// case: a field or a fault that is not known would be left out, and another case played; and
+    /// what no store can do would be told as a broken rule.
     pub fn read(bytes: &[u8]) -> Result<Self> {
         let wrong = |why: String| {
             Error::new(ErrorKind::Invalid, format!("the file is not a case of the lab: {why}"))
@@ -252,9 +253,8 @@ impl Case {
             return Err(Error::new(ErrorKind::Unsupported, what));
         }
         let case: Self = serde_json::from_slice(bytes).map_err(|error| wrong(error.to_string()))?;
-        let mut faults = case.faults.iter().map(|fault| fault.what.as_str());
-        match faults.find(|what| !FaultSpec::KINDS.contains(what)) {
-            Some(unknown) => Err(wrong(format!("there is no fault {unknown:?}"))),
+        match super::legal::wrong(&case) {
+            Some(why) => Err(wrong(why)),
             None => Ok(case),
         }
     }

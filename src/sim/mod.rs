@@ -24,6 +24,7 @@ mod hunt;
 mod image;
 #[cfg(feature = "cli")]
 mod lab;
+mod legal;
 mod lives;
 mod misplaced;
 mod model;
