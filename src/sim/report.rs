@@ -19,7 +19,8 @@ pub struct Counts {
     pub damaged: u64,
     /// Operations of the disk that were crash points.
     pub crash_points: u64,
-    /// Faults that happened, by name.
+    /// Faults planned in the cases played, by name, whether or not each came to happen; writes
+    /// lost and misdirected in a sweep are counted when they happened.
     pub faults: BTreeMap<String, u64>,
     /// Hash of everything that happened, in order.
     pub trace: u64,
