@@ -68,9 +68,9 @@ fn stopped_recovery() -> MemoryVfs {
     open(&left, true).unwrap_err();
     assert_eq!(left.faults_fired(), 1);
     let segment = Path::new(STORE).join("wal/0000000000000001.wal");
-    let end = left.files().iter().find(|(path, _)| *path == segment).unwrap().1;
     let bytes = left.read_file(&segment).unwrap();
-    let destroyed = (4096..end).rev().find(|at| bytes[*at as usize] == 1).unwrap() / 512 * 512;
+    let value = bytes.windows(700).position(|window| window == [2; 700]).unwrap() as u64;
+    let destroyed = value.next_multiple_of(512);
     (destroyed..destroyed + 512).for_each(|at| left.flip(&segment, at, 0x5a).unwrap());
     left.kill()
 }
