@@ -58,6 +58,7 @@ struct Shared {
 /// A rule that was broken, with its smallest case.
 #[derive(Debug)]
 pub(super) struct Broken {
+    #[cfg_attr(not(feature = "cli"), expect(dead_code, reason = "the command tells it"))]
     pub(super) origin: Origin,
     pub(super) case: Case,
     pub(super) failure: Failure,
