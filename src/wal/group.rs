@@ -395,10 +395,11 @@ impl State {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::base::Term;
+    use crate::base::{ErrorKind, Term};
     use crate::vfs::memory::MemoryVfs;
     use crate::vfs::{OpenMode, Vfs};
     use crate::wal::format::Salt;
+    use crate::wal::turn::Turn;
 
     fn segment(number: u64) -> Segment {
         let disk = MemoryVfs::new();
@@ -478,6 +479,22 @@ mod tests {
         let room = 8192 - RECORDS_START - to_u64(SEGMENT_START_LEN + SEGMENT_END_LEN);
         assert!(state.has_room(room, 8192));
         assert!(!state.has_room(room + 1, 8192));
+    }
+
+    #[test]
+    fn a_panic_leaves_the_group_in_the_kernel_unknown_and_refuses_what_came_after() {
+        let mut state = state(RECORDS_START + 88);
+        state.put(Kind::TimeMark, &Payload::new(Vec::new()));
+        let group = state.take_group();
+        state.appending = true;
+        let mut kind = |group| match state.turn(group) {
+            Turn::Failed(error) => error.kind(),
+            turn => panic!("{turn:?}"),
+        };
+        assert_eq!(kind(group.id), ErrorKind::OutcomeUnknown);
+        assert_eq!(kind(group.id + 1), ErrorKind::Poisoned);
+        state.finish_group(&group, Ok(()));
+        assert!(matches!(state.turn(group.id), Turn::Done));
     }
 
     #[test]

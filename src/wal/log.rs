@@ -351,8 +351,17 @@ impl Wal {
             return Ok(());
         }
         let payload = Payload::new(Vec::new());
-        self.shared.make_room(&mut state, payload.record_len() + FILLER_BYTES_MAX)?;
+        let room = self.shared.make_room(&mut state, payload.record_len() + FILLER_BYTES_MAX);
         state.closing = true;
+        if let Err(error) = room {
+            // Nobody may write once the store is let go of: what was appended is written now.
+            if !state.filling.is_empty() || state.has_unsynced_commits() {
+                state.filling.wants = Wants::Sync;
+                let group = state.filling.id;
+                self.shared.wait_for_group(&mut state, group)?;
+            }
+            return Err(error);
+        }
         state.put_filler();
         if !is_planted(Plant::CloseTooEarly) {
             if !state.filling.is_empty() || state.has_unsynced_commits() {

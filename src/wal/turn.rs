@@ -75,7 +75,8 @@ impl State {
             if is_planted(Plant::FailureForgotten) {
                 (self.completed, self.failure) = (failure.group, None);
             }
-            return Turn::Failed(if group == failure.group {
+            // What is in the kernel may still become durable, whatever stopped the log meanwhile.
+            return Turn::Failed(if group == failure.group || self.leading == Some(group) {
                 outcome_unknown(&failure.error)
             } else {
                 poisoned(&failure.error)

@@ -8,9 +8,11 @@ use jidoka::archive::backup;
 use jidoka::base::{ErrorKind, Lsn, Timestamp};
 use jidoka::doc::{Condition, Documents};
 use jidoka::ops::verify;
-use jidoka::store::Store;
+use jidoka::store::{Batch, Keyspace, Store};
 use jidoka::vfs::Runtime;
-use jidoka::vfs::memory::{MemoryVfs, runtime};
+use jidoka::vfs::memory::{
+    CrashMode, Fault, FaultKind, MemoryVfs, OperationKind, Selector, runtime,
+};
 use jidoka::wal::format::Kind;
 use jidoka::wal::reader::{Limit, LogReader};
 use jidoka::wal::scan::Record;
@@ -186,4 +188,22 @@ fn a_panic_in_the_middle_of_a_commit_stops_the_log_and_writes_nothing_of_it() {
     assert_eq!(wal.sync().unwrap_err().kind(), ErrorKind::Poisoned);
     assert_eq!(wal.close().unwrap_err().kind(), ErrorKind::Poisoned);
     assert_eq!(open().1, 0);
+}
+
+#[test]
+fn a_close_that_finds_no_room_makes_durable_what_was_appended() {
+    let disk = MemoryVfs::new();
+    let open = |disk: &MemoryVfs| {
+        Store::builder("/s").segment_bytes(8192).runtime(runtime(disk, 1)).open().unwrap()
+    };
+    let keyspace = Keyspace::new("k").unwrap();
+    let store = open(&disk);
+    let mut batch = Batch::new();
+    batch.put(&keyspace, b"key", &[7; 3300]).durability(Durability::Memory);
+    store.commit(batch).unwrap();
+    let at = Selector { kind: Some(OperationKind::Create), path_contains: None, nth: 0 };
+    disk.plan(Fault { at, what: FaultKind::NoSpace, sticky: true });
+    assert_eq!(store.close().unwrap_err().kind(), ErrorKind::Full);
+    let cut = disk.crash_with(CrashMode::Nothing);
+    assert!(open(&cut).get(&keyspace, b"key").unwrap().is_some());
 }
