@@ -254,6 +254,13 @@ impl Shared {
         self.wait_for_group(&mut state, appended.group)
     }
 
+    /// Writes and syncs everything that was appended.
+    pub(super) fn sync_filling(&self, state: &mut MutexGuard<'_, State>) -> Result<()> {
+        state.filling.wants = Wants::Sync;
+        let group = state.filling.id;
+        self.wait_for_group(state, group)
+    }
+
     pub(super) fn wait_for_group(
         &self,
         state: &mut MutexGuard<'_, State>,

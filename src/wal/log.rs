@@ -202,9 +202,7 @@ impl Wal {
         // Not what is appended meanwhile: beside a busy writer there would be no end.
         let last = state.position.lsn;
         while state.durable.lsn < last {
-            state.filling.wants = Wants::Sync;
-            let group = state.filling.id;
-            self.shared.wait_for_group(&mut state, group)?;
+            self.shared.sync_filling(&mut state)?;
         }
         Ok(())
     }
@@ -266,9 +264,7 @@ impl Wal {
             self.shared.make_room(&mut state, mark + FILLER_BYTES_MAX)?;
             self.shared.put_time_mark(&mut state);
             time = state.position.time;
-            state.filling.wants = Wants::Sync;
-            let group = state.filling.id;
-            self.shared.wait_for_group(&mut state, group)?;
+            self.shared.sync_filling(&mut state)?;
         }
         Ok(time)
     }
@@ -356,27 +352,21 @@ impl Wal {
         if let Err(error) = room {
             // Nobody may write once the store is let go of: what was appended is written now.
             if !state.filling.is_empty() || state.has_unsynced_commits() {
-                state.filling.wants = Wants::Sync;
-                let group = state.filling.id;
-                self.shared.wait_for_group(&mut state, group)?;
+                self.shared.sync_filling(&mut state)?;
             }
             return Err(error);
         }
         state.put_filler();
         if !is_planted(Plant::CloseTooEarly) {
             if !state.filling.is_empty() || state.has_unsynced_commits() {
-                state.filling.wants = Wants::Sync;
-                let group = state.filling.id;
-                self.shared.wait_for_group(&mut state, group)?;
+                self.shared.sync_filling(&mut state)?;
             }
             state.confirm_active();
             let group = state.filling.id;
             self.shared.wait_for_group(&mut state, group)?;
         }
         state.put(Kind::CleanClose, &payload);
-        state.filling.wants = Wants::Sync;
-        let group = state.filling.id;
-        self.shared.wait_for_group(&mut state, group)
+        self.shared.sync_filling(&mut state)
     }
 
     fn start_keeper(&self) {
