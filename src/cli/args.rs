@@ -106,6 +106,7 @@ pub(super) enum Command {
     /// Look into the log, also beside a writer
     #[command(subcommand)]
     Log(LogCommand),
+    Bench(commands::bench::BenchArgs),
     #[cfg(feature = "sim")]
     Simulate(commands::simulate::SimulateArgs),
 }

@@ -8,6 +8,7 @@
 //! An import is repeatable: what is there already is counted as present, what is there with other
 //! content is refused and never overwritten, and each chunk of documents is in or not.
 
+pub mod bench;
 mod export;
 mod import;
 mod verify;

@@ -9,6 +9,7 @@
 )]
 
 mod apply;
+mod bench;
 mod calls;
 mod cases;
 mod cli;

@@ -2,6 +2,7 @@
 
 pub(super) mod apply;
 pub(super) mod backup;
+pub(super) mod bench;
 pub(super) mod changes;
 pub(super) mod delete;
 pub(super) mod demo;
