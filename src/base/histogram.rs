@@ -2,8 +2,8 @@
 //! for large ones.
 //!
 //! Log-linear: every power of two is cut into 32 equal buckets, so a percentile is at most 1/32
-//! above the exact one, whatever the values are, and 15 KiB hold any number of them. Rejected:
-//! keeping the values and sorting them, which grows with time; a crate, for forty lines.
+//! above the exact one, whatever the values are, and at most 15 KiB hold any number of them.
+//! Rejected: keeping the values and sorting them, which grows with time; a crate, for forty lines.
 
 use super::codec::{to_u64, to_usize};
 
@@ -11,30 +11,27 @@ use super::codec::{to_u64, to_usize};
 const FINE: u64 = 32;
 /// Values below twice this many have a bucket each.
 const FINE_BITS: u32 = FINE.trailing_zeros();
-/// One for each value there can be.
-const BUCKETS: usize = 1920;
 
 /// Counts of values.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Histogram {
+    /// Up to that of the largest value.
     buckets: Vec<u64>,
     count: u64,
     max: u64,
-}
-
-impl Default for Histogram {
-    fn default() -> Self {
-        Self { buckets: vec![0; BUCKETS], count: 0, max: 0 }
-    }
 }
 
 impl Histogram {
     /// Counts `value`.
     ///
     /// # Cost
-    /// A shift and two additions; no allocation.
+    /// A shift and two additions; an allocation when the value is much larger than all before.
     pub fn add(&mut self, value: u64) {
-        if let Some(bucket) = self.buckets.get_mut(to_usize(bucket_of(value))) {
+        let index = to_usize(bucket_of(value));
+        if index >= self.buckets.len() {
+            self.buckets.resize(index + 1, 0);
+        }
+        if let Some(bucket) = self.buckets.get_mut(index) {
             *bucket += 1;
         }
         self.count += 1;
@@ -43,6 +40,7 @@ impl Histogram {
 
     /// Counts all that `other` counted.
     pub fn merge(&mut self, other: &Self) {
+        self.buckets.resize(self.buckets.len().max(other.buckets.len()), 0);
         for (mine, theirs) in self.buckets.iter_mut().zip(&other.buckets) {
             *mine += theirs;
         }
@@ -98,6 +96,9 @@ fn last_of(bucket: u64) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// As many as the largest value needs.
+    const BUCKETS: usize = 1920;
 
     /// Values of all sizes, the same every time.
     fn values() -> Vec<u64> {

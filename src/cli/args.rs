@@ -103,6 +103,7 @@ pub(super) enum Command {
     Stats,
     Backup(commands::backup::BackupArgs),
     Restore(commands::restore::RestoreArgs),
+    Inspect(commands::inspect::InspectArgs),
     /// Look into the log, also beside a writer
     #[command(subcommand)]
     Log(LogCommand),
@@ -120,4 +121,5 @@ pub(super) enum LogCommand {
     #[command(after_help = "Example:\n  jidoka log list")]
     List,
     Dump(commands::log_dump::LogDumpArgs),
+    Tail(commands::log_tail::LogTailArgs),
 }

@@ -21,8 +21,8 @@ use super::format::Layout;
 use super::segment::{DIR_NAME, SegmentDir};
 
 /// Name of the file, in the log's directory.
-pub(super) const FILE_NAME: &str = "TAIL";
-const MAGIC: &[u8; 8] = b"JIDOTAIL";
+pub(crate) const FILE_NAME: &str = "TAIL";
+pub(crate) const MAGIC: &[u8; 8] = b"JIDOTAIL";
 const VERSION: u32 = 0;
 /// Bytes before the parts.
 const HEADER: usize = 48;
@@ -54,6 +54,9 @@ pub(super) struct Part {
     pub(super) offset: u64,
     pub(super) bytes: Vec<u8>,
 }
+
+/// A segment, and the offset and length of the bytes that were saved of it.
+pub type SavedPlace = (SegmentNumber, u64, u64);
 
 /// The parts of a saved tail; empty when there is none.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -144,17 +147,30 @@ fn encode(store: StoreId, parts: &[Part]) -> Vec<u8> {
 
 /// The parts; `None` when the bytes are not a whole saved tail of `store`.
 fn decode(bytes: &[u8], store: StoreId) -> Option<Vec<Part>> {
+    decode_any(bytes).filter(|(id, _)| *id == store).map(|(_, parts)| parts)
+}
+
+/// The store of a saved tail, and the segment, offset and length of each part, for looking;
+/// `None` when the bytes are not a whole one.
+#[must_use]
+pub fn describe(bytes: &[u8]) -> Option<(StoreId, Vec<SavedPlace>)> {
+    let (store, parts) = decode_any(bytes)?;
+    let place = |part: &Part| (part.segment, part.offset, to_u64(part.bytes.len()));
+    Some((store, parts.iter().map(place).collect()))
+}
+
+fn decode_any(bytes: &[u8]) -> Option<(StoreId, Vec<Part>)> {
     let (header, body) = bytes.split_at_checked(HEADER)?;
     let mut cursor = Cursor::new(header);
     let known = cursor.array::<8>().ok()? == *MAGIC && cursor.u32().ok()? == VERSION;
     let count = cursor.u32().ok()?;
-    let same_store = cursor.array::<16>().ok()? == store.0;
+    let store = StoreId(cursor.array().ok()?);
     let whole = cursor.u64().ok()? == hash64(body);
     let reserved = cursor.u32().ok()?;
     let sealed = header.get(..HEADER - 4).is_some_and(|fields| {
         cursor.u32().is_ok_and(|checksum| crc32c(fields) == checksum) && reserved == 0
     });
-    if !(known && same_store && whole && sealed) {
+    if !(known && whole && sealed) {
         return None;
     }
     let mut cursor = Cursor::new(body);
@@ -162,7 +178,8 @@ fn decode(bytes: &[u8], store: StoreId) -> Option<Vec<Part>> {
     while cursor.remaining() >= PART_HEADER {
         parts.push(part(&mut cursor).ok()?);
     }
-    (cursor.finish().is_ok() && to_u64(parts.len()) == u64::from(count)).then_some(parts)
+    let complete = cursor.finish().is_ok() && to_u64(parts.len()) == u64::from(count);
+    complete.then_some((store, parts))
 }
 
 fn part(cursor: &mut Cursor<'_>) -> std::result::Result<Part, Malformed> {

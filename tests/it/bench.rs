@@ -4,10 +4,11 @@
 
 use std::fs;
 use std::path::Path;
+use std::process::{Command, Stdio};
 
 use serde_json::Value;
 
-use super::program::{Done, place, run};
+use super::program::{Done, finish, place, run};
 
 const FIELDS: [&str; 10] = [
     "threads",
@@ -123,4 +124,38 @@ fn it_measures_in_no_store_and_says_what_it_cannot_use() {
     };
     assert_eq!(sorted(names_in(&store)), sorted(before));
     assert_eq!(names_in(dir.path()), ["store"]);
+}
+
+/// Runs `bench commit` on a small disk mounted with `options`; exits 99 when that cannot be.
+fn on_a_small_disk(options: &str) -> Done {
+    let (dir, _) = place();
+    let mount = dir.path().join("disk");
+    fs::create_dir(&mount).unwrap();
+    let script = "mount -t tmpfs -o \"$2\" none \"$1\" || exit 99; \
+                  \"$0\" bench commit --json --seconds 0.1 --store \"$1/store\"; code=$?; \
+                  [ -z \"$(ls -A \"$1\")\" ] || exit 97; exit $code";
+    let mut command = Command::new("unshare");
+    command.args(["-rm", "sh", "-c", script, env!("CARGO_BIN_EXE_jidoka")]);
+    command.arg(&mount).arg(options).stdin(Stdio::piped());
+    command.stdout(Stdio::piped()).stderr(Stdio::piped());
+    finish(command, b"")
+}
+
+#[test]
+fn a_full_or_read_only_disk_is_told_and_nothing_is_left_on_it() {
+    if Command::new("unshare").arg("--version").output().is_err() {
+        eprintln!("skipped: there is no unshare to make a small disk with");
+        return;
+    }
+    // The second has room for the disk's own file and not for the store beside it.
+    for (options, code, kind) in
+        [("size=8m", 74, "full"), ("size=24m", 74, "full"), ("size=8m,ro", 1, "read_only")]
+    {
+        let done = on_a_small_disk(options);
+        if done.code == 99 || done.stderr.contains("unshare:") {
+            eprintln!("skipped: a small disk cannot be mounted here: {}", done.stderr);
+            return;
+        }
+        done.refused(code, kind);
+    }
 }

@@ -23,6 +23,7 @@ mod documents;
 mod follow;
 mod history;
 mod import;
+mod inspect;
 mod iteration;
 mod kill;
 mod limits;

@@ -92,7 +92,9 @@ pub(in crate::cli) fn run(args: BenchArgs, context: &mut Context) -> Result<Outc
     let mut tell = |event: Event<'_>| match event {
         Event::Measured(measured) => print(out, measured),
         Event::Skipped(what) => {
-            output::note(&format!("not measured: {what}"));
+            if !quiet {
+                output::note(&format!("not measured: {what}"));
+            }
             Ok(())
         }
         Event::Going(what) => {
