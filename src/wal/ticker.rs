@@ -18,12 +18,15 @@ pub(super) struct Ticker {
     anchor: (Timestamp, Duration),
     /// The wall clock was found far ahead; reported until the store is reopened.
     pub(super) suspect: bool,
+    /// The last reading of the monotonic clock.
+    pub(super) read: Duration,
 }
 
 impl Ticker {
     /// Starts at the present, but not before the log's latest time.
     pub(super) fn new(clock: &dyn Clock, latest: Timestamp) -> Self {
-        Self { anchor: (clock.now().max(latest), clock.monotonic()), suspect: false }
+        let (wall, read) = (clock.now().max(latest), clock.monotonic());
+        Self { anchor: (wall, read), suspect: false, read }
     }
 
     /// The time of a commit after `latest`.
@@ -37,7 +40,8 @@ impl Ticker {
 
     fn now(&mut self, clock: &dyn Clock) -> Timestamp {
         let (wall, monotonic) = self.anchor;
-        let elapsed = clock.monotonic().saturating_sub(monotonic).as_micros();
+        self.read = clock.monotonic();
+        let elapsed = self.read.saturating_sub(monotonic).as_micros();
         let expected = wall.plus_micros(u64::try_from(elapsed).unwrap_or(u64::MAX));
         let now = clock.now();
         if now > expected.plus_micros(STEP_MAX_MICROS) {

@@ -183,6 +183,13 @@ fn stats_have_the_fields_that_scripts_read() {
     }
     assert!(stats["recovery"]["seconds"].is_f64());
     assert!(stats["disk_bytes"].as_u64() >= stats["log"]["bytes"].as_u64());
+    for name in ["commits", "groups", "syncs", "written_bytes"] {
+        assert!(stats["since_open"][name].is_u64(), "{name}: {stats}");
+    }
+    for name in ["commit_us", "group_commits"] {
+        assert_eq!(names(&stats["since_open"][name]), ["count", "max", "p50", "p99", "p999"]);
+    }
+    assert_eq!(names(&stats["since_open"]["pool"]), ["delay_us", "hits", "misses", "waits"]);
     assert!(run(&store, &["stats"], "").ok().stdout.contains("durable_lsn"));
 }
 
