@@ -11,8 +11,8 @@ use crate::wal::reader::OwnedRecord;
 
 /// Version this build writes, and the newest it reads.
 const VERSION: u32 = 0;
-const RANGE_MAGIC: &[u8; 8] = b"JIDOKARG";
-const END_MAGIC: &[u8; 8] = b"JIDOKAEN";
+pub(crate) const RANGE_MAGIC: &[u8; 8] = b"JIDOKARG";
+pub(crate) const END_MAGIC: &[u8; 8] = b"JIDOKAEN";
 
 /// Bytes of a range's header.
 pub const RANGE_HEADER: usize = 76;

@@ -6,6 +6,7 @@
 pub mod checksum;
 pub mod codec;
 mod error;
+mod histogram;
 mod ids;
 pub mod limits;
 mod lsn;
@@ -14,6 +15,7 @@ pub mod plant;
 mod time;
 
 pub use error::{Error, ErrorKind, Place, Result};
+pub use histogram::Histogram;
 pub use ids::{KeyspaceId, SegmentNumber, StoreId, Term};
 pub use lsn::{Lsn, Seq};
 pub use time::Timestamp;

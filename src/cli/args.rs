@@ -103,9 +103,11 @@ pub(super) enum Command {
     Stats,
     Backup(commands::backup::BackupArgs),
     Restore(commands::restore::RestoreArgs),
+    Inspect(commands::inspect::InspectArgs),
     /// Look into the log, also beside a writer
     #[command(subcommand)]
     Log(LogCommand),
+    Bench(commands::bench::BenchArgs),
     #[cfg(feature = "sim")]
     Simulate(commands::simulate::SimulateArgs),
 }
@@ -119,4 +121,5 @@ pub(super) enum LogCommand {
     #[command(after_help = "Example:\n  jidoka log list")]
     List,
     Dump(commands::log_dump::LogDumpArgs),
+    Tail(commands::log_tail::LogTailArgs),
 }

@@ -3,16 +3,20 @@
 //! Each file is one job, as a function that the command line, a server or an embedder calls:
 //! [`import()`] brings documents in from files and folders, [`export()`] writes them out, and
 //! [`verify()`] reads every byte and checks everything that is written down, without opening the
-//! store and without changing it.
+//! store and without changing it. [`inspect()`] says what one file is, and [`bench`] what the
+//! store costs beside the disk itself.
 //!
 //! An import is repeatable: what is there already is counted as present, what is there with other
 //! content is refused and never overwritten, and each chunk of documents is in or not.
 
+pub mod bench;
 mod export;
 mod import;
+mod inspect;
 mod verify;
 
 pub use crate::wal::Damage;
 pub use export::{Format, export};
 pub use import::{ImportOptions, ImportReport, Refused, import, import_files};
+pub use inspect::{Inspected, inspect};
 pub use verify::{VerifyReport, verify};

@@ -88,6 +88,40 @@ pub fn remove_tree(dir: &Path) -> io::Result<()> {
     fs::remove_dir_all(dir)
 }
 
+/// How a file is written by whoever wants no sync after it.
+#[non_exhaustive]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum WriteThrough {
+    /// Through the page cache; a write returns when it is on stable storage.
+    Cached,
+    /// Past the page cache; bytes, their place in memory and their offset must be whole pages.
+    Direct,
+}
+
+/// Opens the file `path` to be written without a sync, for measuring; the log does not use it.
+///
+/// # Errors
+/// `Unsupported` where the system's numbers for this are not known here, `InvalidInput` where
+/// the file system does not do it, else as the file system says.
+#[cfg(all(target_os = "linux", any(target_arch = "x86_64", target_arch = "aarch64")))]
+pub fn open_write_through(path: &Path, way: WriteThrough) -> io::Result<Arc<dyn File>> {
+    use std::os::unix::fs::OpenOptionsExt;
+    const DSYNC: i32 = 0o10_000;
+    const DIRECT: i32 = if cfg!(target_arch = "aarch64") { 0o200_000 } else { 0o40_000 };
+    let flags = if way == WriteThrough::Direct { DSYNC | DIRECT } else { DSYNC };
+    let file = fs::OpenOptions::new().read(true).write(true).custom_flags(flags).open(path)?;
+    Ok(Arc::new(OsFile(file)))
+}
+
+/// Opens the file `path` to be written without a sync, for measuring; the log does not use it.
+///
+/// # Errors
+/// `Unsupported`.
+#[cfg(not(all(target_os = "linux", any(target_arch = "x86_64", target_arch = "aarch64"))))]
+pub fn open_write_through(_path: &Path, _way: WriteThrough) -> io::Result<Arc<dyn File>> {
+    Err(ErrorKind::Unsupported.into())
+}
+
 /// Given back when it is dropped, and not only when its descriptor is closed: a child that was
 /// forked and has not started its program yet holds the same descriptor.
 #[derive(Debug)]

@@ -19,6 +19,7 @@
 //! - **C3** After a failed write or sync nothing is written or synced again, until a reopen (L3).
 
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::time::Duration;
 
 use crate::base::mark::{Mark, hit};
 use crate::base::plant::{Plant, is_planted};
@@ -79,7 +80,10 @@ pub(super) struct Counts {
     pub(super) groups: AtomicU64,
     pub(super) syncs: AtomicU64,
     pub(super) written_bytes: AtomicU64,
+    pub(super) pool_hits: AtomicU64,
     pub(super) pool_misses: AtomicU64,
+    pub(super) pool_waits: AtomicU64,
+    pub(super) pool_delay_micros: AtomicU64,
 }
 
 /// The log as its committers and its keeper share it.
@@ -153,14 +157,18 @@ impl Shared {
             self.make_room(&mut state, payload.record_len())?;
             appending.check()?;
         }
-        let time = self.next_time(&state);
+        let (time, began) = self.stamp(&state);
         state.appending = true;
         state.append(&Draft { kind: Kind::Commit, writer: self.writer, time, payload });
         let lsn = state.position.lsn;
         appending.appended(lsn, time);
         state.appending = false;
         self.counts.commits.fetch_add(1, Ordering::Relaxed);
-        Ok(self.appended(&mut state, lsn, time, durability))
+        let appended = self.appended(&mut state, lsn, time, durability);
+        if durability == Durability::Sync {
+            state.tally.joined(began);
+        }
+        Ok(appended)
     }
 
     /// Opens the writer's term before its first commit.
@@ -198,7 +206,14 @@ impl Shared {
     }
 
     pub(super) fn next_time(&self, state: &State) -> Timestamp {
-        self.ticker.lock().next(self.runtime.clock.as_ref(), state.position.time)
+        self.stamp(state).0
+    }
+
+    /// The time of the next commit, and the monotonic reading it was decided with.
+    fn stamp(&self, state: &State) -> (Timestamp, Duration) {
+        let mut ticker = self.ticker.lock();
+        let time = ticker.next(self.runtime.clock.as_ref(), state.position.time);
+        (time, ticker.read)
     }
 
     /// Makes sure that a record of `record_len` bytes fits, rotating if needed.
@@ -211,20 +226,33 @@ impl Shared {
         state: &mut MutexGuard<'_, State>,
         record_len: u64,
     ) -> Result<()> {
+        let mut at_once = true;
         loop {
             state.refuse_if_stopped()?;
             if state.has_room(record_len, self.segments.segment_bytes) {
                 return Ok(());
             }
+            let counts = &self.counts;
             if let Some(spare) = state.spare.take() {
+                counts.pool_hits.fetch_add(u64::from(at_once), Ordering::Relaxed);
                 state.rotate(spare);
-            } else if state.preparing {
+                continue;
+            }
+            at_once = false;
+            let began = self.runtime.clock.monotonic();
+            let prepared = if state.preparing {
+                counts.pool_waits.fetch_add(1, Ordering::Relaxed);
                 self.prepared.wait(state);
+                Ok(())
             } else {
                 hit(Mark::PoolMiss);
-                self.counts.pool_misses.fetch_add(1, Ordering::Relaxed);
-                self.prepare_spare(state)?;
-            }
+                counts.pool_misses.fetch_add(1, Ordering::Relaxed);
+                self.prepare_spare(state)
+            };
+            let delay = self.runtime.clock.monotonic().saturating_sub(began).as_micros();
+            let delay = u64::try_from(delay).unwrap_or(u64::MAX);
+            counts.pool_delay_micros.fetch_add(delay, Ordering::Relaxed);
+            prepared?;
         }
     }
 
@@ -303,6 +331,9 @@ impl Shared {
             }
         };
         state.finish_group(&group, outcome);
+        if group.wants == Wants::Sync && state.completed == group.id {
+            state.tally.synced(self.runtime.clock.monotonic());
+        }
         self.publish(state, &group);
         let wakes = state.wakes();
         if wakes.next_leader {

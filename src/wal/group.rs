@@ -24,6 +24,7 @@ use super::format::{
 use super::mend::Mended;
 use super::scan::Position;
 use super::segment::Segment;
+use super::stats::Tally;
 
 /// The smallest unit that a disk writes, or loses, whole.
 const SECTOR: u64 = 512;
@@ -136,6 +137,7 @@ pub(super) struct State {
     padded_tails: bool,
     /// A record is being appended: true for who takes the lock only after a panic.
     pub(super) appending: bool,
+    pub(super) tally: Tally,
 }
 
 impl State {
@@ -171,6 +173,7 @@ impl State {
             clean,
             padded_tails,
             appending: false,
+            tally: Tally::default(),
         }
     }
 
@@ -290,6 +293,7 @@ impl State {
             Group::new(self.filling.id + 1, self.active.clone(), self.offset, page, self.position);
         let mut group = std::mem::replace(&mut self.filling, next);
         self.leading = Some(group.id);
+        self.tally.taken();
         if !group.is_empty() {
             for piece in &group.pieces {
                 let segment = piece.segment.clone();

@@ -9,7 +9,7 @@ use crate::base::{SegmentNumber, StoreId};
 
 use super::format::{Layout, Salt, VERSION};
 
-const MAGIC: &[u8; 8] = b"JIDOKWAL";
+pub(crate) const MAGIC: &[u8; 8] = b"JIDOKWAL";
 
 /// Bytes of the header that hold fields, the smallest unit a disk writes whole; the rest of its
 /// page is zero.

@@ -15,7 +15,7 @@ pub const ANCESTORS_MAX: u32 = 4096;
 /// No identity file is longer.
 pub const FILE_BYTES_MAX: u64 = 1 << 20;
 
-const MAGIC: &[u8; 8] = b"JIDOKAID";
+pub(crate) const MAGIC: &[u8; 8] = b"JIDOKAID";
 const VERSION: u32 = 0;
 
 /// The tables of `docs/format/identity.md`, for the test that compares them.

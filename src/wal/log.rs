@@ -18,36 +18,9 @@ use super::identity::Identity;
 use super::open::open;
 use super::reach::Once;
 use super::settings::{OpenSettings, RecoveryReport};
+use super::stats::LogStats;
 use super::turn::poisoned;
 use super::walk::Replay;
-
-/// What the log has done since it was opened, and where it stands.
-#[non_exhaustive]
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct LogStats {
-    /// The last commit appended.
-    pub appended: Lsn,
-    /// The last commit on stable storage.
-    pub durable: Lsn,
-    /// The era of the last commit.
-    pub term: u64,
-    /// The latest commit time or mark.
-    pub time: Timestamp,
-    /// Commits appended.
-    pub commits: u64,
-    /// Groups written.
-    pub groups: u64,
-    /// Sync calls of the commit path.
-    pub syncs: u64,
-    /// Bytes written by the commit path.
-    pub written_bytes: u64,
-    /// Commits that had to prepare a segment themselves.
-    pub pool_misses: u64,
-    /// Number of the segment written to.
-    pub active_segment: u64,
-    /// The machine's clock leapt ahead and is not believed until the store is reopened.
-    pub clock_suspect: bool,
-}
 
 /// A commit as another copy of the store holds it.
 #[derive(Clone, Copy, Debug)]
@@ -291,7 +264,12 @@ impl Wal {
             groups: counts.groups.load(Ordering::Relaxed),
             syncs: counts.syncs.load(Ordering::Relaxed),
             written_bytes: counts.written_bytes.load(Ordering::Relaxed),
+            pool_hits: counts.pool_hits.load(Ordering::Relaxed),
             pool_misses: counts.pool_misses.load(Ordering::Relaxed),
+            pool_waits: counts.pool_waits.load(Ordering::Relaxed),
+            pool_delay_micros: counts.pool_delay_micros.load(Ordering::Relaxed),
+            commit_micros: state.tally.commit_micros.clone(),
+            group_commits: state.tally.group_commits.clone(),
             active_segment: state.active.number.0,
             clock_suspect: self.shared.clock_suspect(),
         }

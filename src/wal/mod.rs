@@ -39,6 +39,7 @@ pub mod saved;
 pub mod scan;
 pub mod segment;
 mod settings;
+mod stats;
 mod survey;
 mod ticker;
 mod turn;
@@ -46,11 +47,12 @@ mod walk;
 
 pub use commit::{Appended, Appending, Durability};
 pub use draft::{Draft, Payload, Spot, Writer};
-pub use log::{CopiedRecord, LogStats, Wal};
+pub use log::{CopiedRecord, Wal};
 pub use open::LOCK_NAME;
 #[cfg(feature = "docs")]
 pub(crate) use open::held;
 pub use reader::LogReader;
 pub use settings::{OpenSettings, RecoveryReport};
+pub use stats::LogStats;
 pub use survey::{Damage, Survey, survey_log};
 pub use walk::Replay;

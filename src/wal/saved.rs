@@ -24,8 +24,8 @@ use super::segment::{DIR_NAME, SegmentDir};
 use super::walk::segments_present;
 
 /// Name of the file, in the log's directory.
-pub(super) const FILE_NAME: &str = "TAIL";
-const MAGIC: &[u8; 8] = b"JIDOTAIL";
+pub(crate) const FILE_NAME: &str = "TAIL";
+pub(crate) const MAGIC: &[u8; 8] = b"JIDOTAIL";
 const VERSION: u32 = 0;
 /// Bytes before the parts.
 const HEADER: usize = 48;
@@ -59,6 +59,9 @@ pub(super) struct Part {
     pub(super) offset: u64,
     pub(super) bytes: Vec<u8>,
 }
+
+/// A segment, and the offset and length of the bytes that were saved of it.
+pub type SavedPlace = (SegmentNumber, u64, u64);
 
 /// The parts of a saved tail; empty when there is none.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -197,20 +200,22 @@ enum Unusable {
 
 /// The parts of a whole saved tail of `store`.
 fn decode(bytes: &[u8], store: StoreId) -> std::result::Result<Vec<Part>, Unusable> {
+    let (owner, parts) = decode_any(bytes)?;
+    if owner == store { Ok(parts) } else { Err(Unusable::NotOurs) }
+}
+
+/// The store of a saved tail, and the segment, offset and length of each part, for looking;
+/// `None` when the bytes are not a whole one.
+#[must_use]
+pub fn describe(bytes: &[u8]) -> Option<(StoreId, Vec<SavedPlace>)> {
+    let (store, parts) = decode_any(bytes).ok()?;
+    let place = |part: &Part| (part.segment, part.offset, to_u64(part.bytes.len()));
+    Some((store, parts.iter().map(place).collect()))
+}
+
+fn decode_any(bytes: &[u8]) -> std::result::Result<(StoreId, Vec<Part>), Unusable> {
     let (header, body) = bytes.split_at_checked(HEADER).ok_or(Unusable::NotOurs)?;
-    let sealed = |header: &[u8]| -> std::result::Result<(u32, u32, u64), Malformed> {
-        let mut cursor = Cursor::new(header);
-        let known = cursor.array::<8>()? == *MAGIC;
-        let (version, count) = (cursor.u32()?, cursor.u32()?);
-        let same_store = cursor.array::<16>()? == store.0;
-        let (hash, reserved) = (cursor.u64()?, cursor.u32()?);
-        let whole = cursor.u32()? == crc32c(header.get(..HEADER - 4).unwrap_or_default());
-        if known && same_store && whole && reserved == 0 {
-            return Ok((version, count, hash));
-        }
-        Err(cursor.malformed("not a saved tail of this store"))
-    };
-    let (version, count, hash) = sealed(header).map_err(|_| Unusable::NotOurs)?;
+    let (version, count, store, hash) = sealed(header).map_err(|_| Unusable::NotOurs)?;
     if version > VERSION {
         return Err(Unusable::Newer);
     }
@@ -223,7 +228,21 @@ fn decode(bytes: &[u8], store: StoreId) -> std::result::Result<Vec<Part>, Unusab
         parts.push(part(&mut cursor).map_err(|_| Unusable::NotOurs)?);
     }
     let all = cursor.finish().is_ok() && to_u64(parts.len()) == u64::from(count);
-    if all { Ok(parts) } else { Err(Unusable::NotOurs) }
+    if all { Ok((store, parts)) } else { Err(Unusable::NotOurs) }
+}
+
+/// Version, number of parts, store and body's hash of an intact header.
+fn sealed(header: &[u8]) -> std::result::Result<(u32, u32, StoreId, u64), Malformed> {
+    let mut cursor = Cursor::new(header);
+    let known = cursor.array::<8>()? == *MAGIC;
+    let (version, count) = (cursor.u32()?, cursor.u32()?);
+    let store = StoreId(cursor.array()?);
+    let (hash, reserved) = (cursor.u64()?, cursor.u32()?);
+    let whole = cursor.u32()? == crc32c(header.get(..HEADER - 4).unwrap_or_default());
+    if known && whole && reserved == 0 {
+        return Ok((version, count, store, hash));
+    }
+    Err(cursor.malformed("not a saved tail"))
 }
 
 fn part(cursor: &mut Cursor<'_>) -> std::result::Result<Part, Malformed> {

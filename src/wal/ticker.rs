@@ -24,6 +24,8 @@ pub(super) struct Ticker {
     /// The wall clock was found far ahead; reported until the store is reopened. Written when the
     /// log is opened, and under the ticker's lock.
     pub(super) suspect: bool,
+    /// The last reading of the monotonic clock.
+    pub(super) read: Duration,
 }
 
 impl Ticker {
@@ -35,7 +37,8 @@ impl Ticker {
             hit(Mark::ClockSuspect);
         }
         let believed = if suspect { Timestamp::ZERO } else { now };
-        Self { anchor: (believed.max(latest), clock.monotonic()), suspect }
+        let read = clock.monotonic();
+        Self { anchor: (believed.max(latest), read), suspect, read }
     }
 
     /// The time of a commit after `latest`.
@@ -49,7 +52,8 @@ impl Ticker {
 
     fn now(&mut self, clock: &dyn Clock) -> Timestamp {
         let (wall, monotonic) = self.anchor;
-        let elapsed = clock.monotonic().saturating_sub(monotonic).as_micros();
+        self.read = clock.monotonic();
+        let elapsed = self.read.saturating_sub(monotonic).as_micros();
         let expected = wall.plus_micros(u64::try_from(elapsed).unwrap_or(u64::MAX));
         let now = clock.now();
         if now > expected.plus_micros(STEP_MAX_MICROS) {

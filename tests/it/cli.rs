@@ -183,6 +183,13 @@ fn stats_have_the_fields_that_scripts_read() {
     }
     assert!(stats["recovery"]["seconds"].is_f64());
     assert!(stats["disk_bytes"].as_u64() >= stats["log"]["bytes"].as_u64());
+    for name in ["commits", "groups", "syncs", "written_bytes"] {
+        assert!(stats["since_open"][name].is_u64(), "{name}: {stats}");
+    }
+    for name in ["commit_us", "group_commits"] {
+        assert_eq!(names(&stats["since_open"][name]), ["count", "max", "p50", "p99", "p999"]);
+    }
+    assert_eq!(names(&stats["since_open"]["pool"]), ["delay_us", "hits", "misses", "waits"]);
     assert!(run(&store, &["stats"], "").ok().stdout.contains("durable_lsn"));
 }
 
@@ -501,4 +508,38 @@ fn a_follower_sees_the_changes_of_a_writer_that_goes_on() {
     held.store().close().unwrap();
     follower.kill().unwrap();
     follower.wait().unwrap();
+}
+
+#[test]
+fn the_tail_of_the_log_is_followed_as_records_become_durable() {
+    let (_dir, store) = place();
+    put(&store, "c", "a", &json!(1));
+    let dumped = run(&store, &["log", "dump"], "").ok();
+    assert_eq!(run(&store, &["log", "tail"], "").ok().stdout, dumped.stdout);
+    let some = run(&store, &["log", "tail", "--from", "2"], "").ok().lines();
+    assert!(!some.is_empty() && some.iter().all(|record| record["lsn"] == 2), "{some:?}");
+    let mut follower = program(&store).args(["log", "tail", "--follow"]).spawn().unwrap();
+    let mut seen = BufReader::new(follower.stdout.take().unwrap()).lines();
+    let mut next = || -> Value { serde_json::from_str(&seen.next().unwrap().unwrap()).unwrap() };
+    for line in dumped.lines() {
+        assert_eq!(next(), line);
+    }
+    let held = Documents::open(&store).unwrap();
+    let written = held.put("c", "b", &json!(2), Condition::None).unwrap();
+    let commit = loop {
+        let record = next();
+        if record["kind"] == "commit" {
+            break record;
+        }
+    };
+    assert_eq!(
+        (&commit["lsn"], &commit["operations"][0]["id"]),
+        (&json!(written.lsn.0), &json!("b"))
+    );
+    // A reader that goes away ends it at the next record.
+    drop(seen);
+    held.put("c", "c", &json!(3), Condition::None).unwrap();
+    assert!(follower.wait().unwrap().success());
+    held.store().close().unwrap();
+    run(Path::new("nowhere"), &["log", "tail", "--follow", "--json"], "").refused(4, "not_found");
 }

@@ -196,6 +196,8 @@ fn commits_that_wait_for_the_disk_share_one_write_and_one_sync() {
     assert!(after.groups - before.groups <= 2, "{before:?} {after:?}");
     assert!(after.syncs - before.syncs <= 2, "{before:?} {after:?}");
     assert_eq!(after.durable, after.appended);
+    assert_eq!(after.commit_micros.count(), THREADS + 1);
+    assert!(after.group_commits.max() >= THREADS / 2, "{after:?}");
 }
 
 #[test]
@@ -385,4 +387,26 @@ fn a_sync_beside_a_busy_writer_covers_what_was_before_it_and_comes_back() {
     });
     assert!(store.durable() >= before.lsn);
     assert_eq!(syncs.load(Ordering::SeqCst), 1, "one sync covers what was before it");
+}
+
+#[test]
+fn statistics_count_each_synced_commit_once_and_every_rotation() {
+    let disk = MemoryVfs::new();
+    let store = Store::builder(STORE).segment_bytes(1 << 14).runtime(runtime(&disk, 3)).open();
+    let store = store.unwrap();
+    let mut synced = 0;
+    let first = store.log_stats().active_segment;
+    for number in 0_u64..300 {
+        let durability = if number % 3 == 0 { Durability::Buffered } else { Durability::Sync };
+        synced += u64::from(durability == Durability::Sync);
+        store.commit(batch(&number.to_le_bytes(), &[7; 200], durability)).unwrap();
+        while number % 2 == 0 && store.step().unwrap() {}
+    }
+    let stats = store.log_stats();
+    assert_eq!(stats.commit_micros.count(), synced);
+    assert_eq!((stats.group_commits.count(), stats.group_commits.max()), (synced, 1));
+    assert!(stats.pool_hits > 0 && stats.pool_waits == 0, "{stats:?}");
+    // Some of them are the keeper's, who needs room for a mark.
+    assert_eq!(stats.pool_hits + stats.pool_misses, stats.active_segment - first);
+    store.close().unwrap();
 }

@@ -9,6 +9,7 @@
 )]
 
 mod apply;
+mod bench;
 mod calls;
 mod cases;
 mod cli;
@@ -22,6 +23,7 @@ mod documents;
 mod follow;
 mod history;
 mod import;
+mod inspect;
 mod iteration;
 mod kill;
 mod limits;

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 
-use crate::base::{Error, Result};
+use crate::base::{Error, Histogram, Result};
 use crate::cli::context::Context;
 use crate::cli::run::Outcome;
 use crate::doc::{Documents, Line, Listing};
@@ -58,6 +58,19 @@ fn gather(context: &Context, documents: &Documents) -> Result<Line> {
         .number("cut_bytes", recovery.cut_bytes)
         .number("rewritten_bytes", recovery.rewritten_bytes)
         .text("case", recovery.case);
+    let pool_object = Line::new()
+        .number("hits", log.pool_hits)
+        .number("misses", log.pool_misses)
+        .number("waits", log.pool_waits)
+        .number("delay_us", log.pool_delay_micros);
+    let work_object = Line::new()
+        .number("commits", log.commits)
+        .number("groups", log.groups)
+        .number("syncs", log.syncs)
+        .number("written_bytes", log.written_bytes)
+        .object("commit_us", spread(&log.commit_micros))
+        .object("group_commits", spread(&log.group_commits))
+        .object("pool", pool_object);
     Ok(Line::new()
         .text("store_id", &store.identity().store_id.to_string())
         .number("term", log.term)
@@ -70,7 +83,17 @@ fn gather(context: &Context, documents: &Documents) -> Result<Line> {
         .number("disk_bytes", disk_bytes(vfs, &context.store)?)
         .value("memory_bytes", &json!(store.memory_bytes()))
         .object("recovery", recovery_object)
+        .object("since_open", work_object)
         .flag("clock_suspect", log.clock_suspect))
+}
+
+fn spread(values: &Histogram) -> Line {
+    Line::new()
+        .number("count", values.count())
+        .number("p50", values.permille(500))
+        .number("p99", values.permille(990))
+        .number("p999", values.permille(999))
+        .number("max", values.max())
 }
 
 struct Segments {

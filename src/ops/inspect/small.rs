@@ -1,0 +1,73 @@
+//! The small files: identity, saved tail, the end of a copy, the lock.
+
+use serde_json::{Value, json};
+
+use crate::archive::format::End;
+use crate::wal::header::HeaderFault;
+use crate::wal::identity::Identity;
+use crate::wal::saved::{self, SavedPlace};
+
+use super::report::Inspected;
+
+/// Damage goes into the report; a newer version is the caller's to refuse.
+type Said = Result<Inspected, HeaderFault>;
+
+pub(super) fn identity(bytes: &[u8]) -> Said {
+    let mut said = Inspected::new("identity of a store");
+    match Identity::decode(bytes) {
+        Ok(identity) => {
+            said.fact("store_id", identity.store_id.to_string());
+            said.fact("term", identity.term.0);
+            said.fact("created", identity.created.to_string());
+            said.fact("segment_bytes", identity.segment_bytes);
+            let ancestors = identity.ancestors.iter().map(|ancestor| {
+                json!({"store_id": ancestor.store_id.to_string(), "up_to_lsn": ancestor.up_to.0})
+            });
+            said.fact("ancestors", ancestors.collect::<Vec<Value>>());
+        }
+        Err(HeaderFault::Damaged(what)) => said.damaged(0, None, what),
+        Err(newer) => return Err(newer),
+    }
+    Ok(said)
+}
+
+pub(super) fn end(bytes: &[u8]) -> Said {
+    let mut said = Inspected::new("end of a copy");
+    match End::decode(bytes) {
+        Ok(end) => {
+            said.fact("store_id", end.store_id.to_string());
+            said.fact("last_lsn", end.lsn.0);
+            said.fact("complete_to", end.time.to_string());
+            said.fact("chain", format!("{:016x}", end.chain));
+        }
+        Err(HeaderFault::Damaged(what)) => said.damaged(0, None, what),
+        Err(newer) => return Err(newer),
+    }
+    Ok(said)
+}
+
+pub(super) fn tail(bytes: &[u8]) -> Said {
+    let mut said = Inspected::new("saved end of the log");
+    match saved::describe(bytes) {
+        Some((store_id, parts)) => {
+            said.fact("store_id", store_id.to_string());
+            let part = |place: &SavedPlace| {
+                let (segment, offset, bytes) = place;
+                json!({"segment": segment.0, "offset": offset, "bytes": bytes})
+            };
+            said.fact("parts", parts.iter().map(part).collect::<Vec<Value>>());
+        }
+        None => {
+            said.damaged(0, None, "it is not a whole saved tail, and recovery ignores it");
+        }
+    }
+    Ok(said)
+}
+
+/// Nothing depends on what a lock says, so nothing in it is damage.
+pub(super) fn lock(bytes: &[u8]) -> Inspected {
+    let mut said = Inspected::new("lock");
+    let holder = std::str::from_utf8(bytes).ok().and_then(|text| text.trim().parse::<u32>().ok());
+    said.fact("last_holder_pid", holder);
+    said
+}
