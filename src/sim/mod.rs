@@ -32,6 +32,7 @@ mod report;
 mod rest;
 mod run;
 mod shrink;
+mod submit;
 mod sweep;
 mod write;
 

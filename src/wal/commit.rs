@@ -27,13 +27,13 @@ use crate::vfs::sync::atomic::{AtomicU64, Ordering};
 use crate::vfs::sync::{Condvar, Mutex, MutexGuard};
 use crate::vfs::{FileExt, Runtime};
 
+use super::asynchronous::Waiting;
 use super::draft::{Draft, Payload, Writer};
 use super::format::Kind;
 use super::group::{Group, State, Wants};
 use super::reach::Reach;
 use super::segment::{Segment, SegmentDir, shown_path};
 use super::ticker::Ticker;
-use super::turn::Turn;
 
 /// How far a commit must have come when its call returns.
 #[non_exhaustive]
@@ -55,8 +55,8 @@ pub struct Appended {
     pub lsn: Lsn,
     /// Its time.
     pub time: Timestamp,
-    group: u64,
-    done: bool,
+    pub(super) group: u64,
+    pub(super) done: bool,
 }
 
 /// What the store does under the append lock.
@@ -91,11 +91,13 @@ pub(super) struct Shared {
     era: Payload,
     state: Mutex<State>,
     ticker: Mutex<Ticker>,
-    next_leader: Condvar,
+    pub(super) next_leader: Condvar,
     /// Followers by the parity of their group, so that only the right ones wake.
-    done: [Condvar; 2],
+    pub(super) done: [Condvar; 2],
     prepared: Condvar,
     pub(super) keeper: Condvar,
+    /// Handles that wait to be told; taken with or without the append lock, never before it.
+    pub(super) told: Mutex<Waiting>,
     /// Moved under the append lock.
     pub(super) reach: Reach,
     /// Room that each record leaves for the padding of its group.
@@ -119,6 +121,7 @@ impl Shared {
             done: [Condvar::new(), Condvar::new()],
             prepared: Condvar::new(),
             keeper: Condvar::new(),
+            told: Mutex::new(Waiting::default()),
             reach: Reach::new(lsn),
             padding_max,
             counts: Counts::default(),
@@ -240,39 +243,7 @@ impl Shared {
         Ok(())
     }
 
-    /// Waits until the commit is as durable as asked, leading if nobody does.
-    ///
-    /// # Errors
-    /// `OutcomeUnknown` when the write or sync of its group failed, `Poisoned` when an earlier
-    /// one did.
-    pub(super) fn wait(&self, appended: &Appended) -> Result<()> {
-        if appended.done {
-            return Ok(());
-        }
-        let mut state = self.lock();
-        self.wait_for_group(&mut state, appended.group)
-    }
-
-    pub(super) fn wait_for_group(
-        &self,
-        state: &mut MutexGuard<'_, State>,
-        group: u64,
-    ) -> Result<()> {
-        loop {
-            match state.turn(group) {
-                Turn::Done => return Ok(()),
-                Turn::Failed(error) => return Err(error),
-                Turn::Lead => self.lead(state),
-                Turn::WaitToLead => {
-                    self.next_leader.wait(state);
-                    state.woken_to_lead(group);
-                }
-                Turn::Follow => self.done_of(group).wait(state),
-            }
-        }
-    }
-
-    fn done_of(&self, group: u64) -> &Condvar {
+    pub(super) fn done_of(&self, group: u64) -> &Condvar {
         let [even, odd] = &self.done;
         if group.is_multiple_of(2) { even } else { odd }
     }
@@ -291,6 +262,8 @@ impl Shared {
                 (Err(Error::new(ErrorKind::Bug, what)), Some(panic))
             }
         };
+        // Whoever panicked meanwhile told nobody that the log goes on no more.
+        state.stop_after_panic();
         state.finish_group(&group, outcome);
         self.publish(state, &group);
         let wakes = state.wakes();
@@ -305,6 +278,7 @@ impl Shared {
             self.done_of(group.id).notify_all();
         }
         self.tell_keeper(state);
+        self.tell_handles(state);
         if let Some(panic) = panic {
             resume_unwind(panic);
         }

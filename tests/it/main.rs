@@ -9,6 +9,7 @@
 )]
 
 mod apply;
+mod asynchronous;
 mod calls;
 mod cases;
 mod cli;
