@@ -90,10 +90,10 @@ impl Shared {
                 Turn::Failed(error) => return Err(error),
                 Turn::Lead => self.lead(state),
                 Turn::WaitToLead => {
-                    late = sleep(&self.next_leader, state, left);
+                    late = wait_told(&self.next_leader, state, left);
                     state.woken_to_lead(group);
                 }
-                Turn::Follow => late = sleep(self.done_of(group), state, left),
+                Turn::Follow => late = wait_told(self.done_of(group), state, left),
             }
         }
     }
@@ -132,7 +132,7 @@ impl Shared {
 }
 
 /// Waits to be told; true when the time was over first.
-fn sleep(told: &Condvar, state: &mut MutexGuard<'_, State>, left: Option<Duration>) -> bool {
+fn wait_told(told: &Condvar, state: &mut MutexGuard<'_, State>, left: Option<Duration>) -> bool {
     let Some(left) = left else {
         told.wait(state);
         return false;
