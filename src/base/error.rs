@@ -41,8 +41,8 @@ pub enum ErrorKind {
     Io,
     /// Means: a stated limit is reached, such as the space of the disk. Do: make room. Retry: yes.
     Full,
-    /// Means: this write or sync failed midway, so the write may or may not survive. Do: reopen
-    /// and read back, or repeat with the same request id. Retry: no.
+    /// Means: this write or sync failed midway, or did not end by its deadline, so the write may or
+    /// may not survive. Do: reopen and read back, or repeat with the same request id. Retry: no.
     OutcomeUnknown,
     /// Means: an earlier write or sync of the log failed; nothing of this call was written. Do:
     /// close and reopen, recovery decides. Retry: no, and never sync again.

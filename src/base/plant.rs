@@ -40,6 +40,7 @@ macro_rules! plants {
                         | Self::ConditionBeforeRoom
                         | Self::KeeperNotTold
                         | Self::ConflictToldEarly
+                        | Self::HandleNotWoken
                 )
             }
 
@@ -188,6 +189,8 @@ plants! {
     KeeperNotTold = "keeper-not-told",
     /// `store::write`: a conflict is told before what it lost to is durable. R1.
     ConflictToldEarly = "conflict-told-early",
+    /// `wal::asynchronous`: who awaits a handle is not woken. A thread is left.
+    HandleNotWoken = "handle-not-woken",
 
     // The lab itself.
 

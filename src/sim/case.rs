@@ -85,6 +85,13 @@ pub enum Action {
         /// A request id to repeat under, if any.
         request: Option<u64>,
     },
+    /// Puts keys, each in an asynchronous commit of its own, and brings them to their end.
+    Submit {
+        /// What is put.
+        parts: Vec<Part>,
+        /// Whether the handles are waited for; else the store's background work writes.
+        waits: bool,
+    },
     /// Makes all that was written durable.
     Sync,
     /// Lets the store do one piece of background work.

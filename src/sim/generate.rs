@@ -62,6 +62,9 @@ enum Kind {
 
 const STREAM_CONFIG: u64 = 1;
 const STREAM_PADDING: u64 = 2;
+const STREAM_SUBMIT: u64 = 3 << 32;
+/// Above the ids of all other steps, which keep theirs.
+const SUBMIT_ID: u64 = 1 << 24;
 const STREAM_STEP: u64 = 1 << 32;
 const STREAM_FAULT: u64 = 2 << 32;
 
@@ -123,13 +126,14 @@ fn generate_as(seed: u64, length: u64, shape: Shape) -> Case {
         batch_max: 1 + dice.below(5),
     };
     let count = length / 2 + dice.below(length.max(1));
-    let steps = (0..count)
+    let mut steps: Vec<_> = (0..count)
         .map(|id| {
             let mut dice = Dice::new(seed, STREAM_STEP + id);
             let kind = dice.pick(&weights).unwrap_or(Kind::Write);
             Step { id, action: action(kind, &style, &mut dice) }
         })
         .collect();
+    add_submits(seed, &style, &mut steps);
     let faults = match shape {
         Shape::Short if dice.one_in(3) => {
             let number = 1 + dice.below(3) + count / 100;
@@ -156,6 +160,27 @@ pub fn long_walk(seed: u64, length: u64) -> Case {
     let mut case = generate_as(seed, length, Shape::Walk);
     case.config.every = 0;
     case
+}
+
+/// In one seed of three, asynchronous commits between the other steps.
+fn add_submits(seed: u64, style: &Style, steps: &mut Vec<Step>) {
+    if !Dice::new(seed, STREAM_SUBMIT).one_in(3) {
+        return;
+    }
+    let others = std::mem::take(steps);
+    for step in others {
+        let id = SUBMIT_ID + step.id;
+        steps.push(step);
+        let mut dice = Dice::new(seed, STREAM_SUBMIT + id);
+        if dice.one_in(5) {
+            let mut parts: Vec<_> =
+                (0..1 + dice.below(4)).map(|_| part(style, &mut dice)).collect();
+            for part in &mut parts {
+                (part.what, part.condition) = (PartKind::KeyPut, None);
+            }
+            steps.push(Step { id, action: Action::Submit { parts, waits: dice.one_in(2) } });
+        }
+    }
 }
 
 struct Style {

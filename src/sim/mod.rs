@@ -33,6 +33,7 @@ mod report;
 mod rest;
 mod run;
 mod shrink;
+mod submit;
 mod sweep;
 mod tell;
 mod write;

@@ -52,7 +52,7 @@ fn id(key: u8) -> String {
     format!("d{key}")
 }
 
-fn keyspace(space: u8) -> String {
+pub(super) fn keyspace(space: u8) -> String {
     format!("k{space}")
 }
 
@@ -136,7 +136,7 @@ impl Model {
 
 /// The value of a key: as many bytes as fit of a record that claims everything, at every alignment
 /// a record can have. Only the log's salts tell it from one.
-fn value_bytes(step: u64, len: u16) -> Vec<u8> {
+pub(super) fn value_bytes(step: u64, len: u16) -> Vec<u8> {
     let header = RecordHeader {
         length: 0,
         seq: Seq(u64::MAX - 1),

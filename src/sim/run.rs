@@ -290,6 +290,7 @@ impl<'a> Player<'a> {
             Action::Write { parts, durability, request } => {
                 self.write(step.id, parts, Asked::new(*durability, *request))
             }
+            Action::Submit { parts, waits } => self.submit(step.id, parts, *waits),
             Action::Sync => {
                 let synced = self.store()?.sync();
                 self.note(synced)?;
@@ -353,6 +354,7 @@ impl<'a> Player<'a> {
 const fn name(action: &Action) -> &'static str {
     match action {
         Action::Write { .. } => "write",
+        Action::Submit { .. } => "submit",
         Action::Sync => "sync",
         Action::Background => "background",
         Action::Reopen => "reopen",

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::base::limits::{BATCH_OPERATIONS_MAX, KEY_BYTES_MAX, NAME_BYTES_MAX};
 use crate::base::{Error, ErrorKind, Lsn, Result};
@@ -90,6 +91,7 @@ pub struct Batch {
     pub(super) origin: Origin,
     pub(super) request: Option<(String, Vec<u8>)>,
     pub(super) durability: Durability,
+    pub(super) patience: Option<Duration>,
 }
 
 impl Batch {
@@ -138,6 +140,17 @@ impl Batch {
     /// How durable the commit is when [`Store::commit`](super::Store::commit) returns.
     pub const fn durability(&mut self, durability: Durability) -> &mut Self {
         self.durability = durability;
+        self
+    }
+
+    /// How long [`Store::commit`](super::Store::commit) waits for the disk, counted from its call;
+    /// as long as it takes, unless told otherwise.
+    ///
+    /// Past it the commit is told as `OutcomeUnknown`: it is in the log and may still happen, so
+    /// repeat it only under a request id. What cannot be interrupted is not: a thread that is in
+    /// a system call for its group, or waits for room in the log, returns when that ends.
+    pub const fn deadline(&mut self, patience: Duration) -> &mut Self {
+        self.patience = Some(patience);
         self
     }
 

@@ -167,7 +167,8 @@ impl Store {
     /// - `Invalid`: the batch breaks a limit.
     /// - `Conflict`: an expectation does not hold; what it lost to is durable.
     /// - `Full`, `Io`, `Closed`: nothing was written.
-    /// - `OutcomeUnknown`: its own write or sync failed, and it may or may not survive.
+    /// - `OutcomeUnknown`: its own write or sync failed, or its deadline passed
+    ///   ([`Batch::deadline`]), and it may or may not survive.
     /// - `Poisoned`: an earlier one failed; nothing of it was written.
     ///
     /// # Cost

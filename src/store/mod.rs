@@ -18,6 +18,7 @@
 //!
 //! The store must never know: documents, revisions, JSON.
 
+mod asynchronous;
 mod batch;
 mod directory;
 pub mod format;
@@ -28,6 +29,7 @@ mod requests;
 mod snapshot;
 mod write;
 
+pub use asynchronous::Handle;
 pub use batch::{Batch, Expect, Keyspace, Namespace};
 pub use directory::{DIRECTORY, directory_key, parse_directory_entry};
 pub use format::Origin;

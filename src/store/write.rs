@@ -5,8 +5,9 @@ use crate::base::plant::{Plant, is_planted};
 use crate::base::{Error, ErrorKind, KeyspaceId, Lsn, Result, Timestamp};
 use crate::wal::format::Kind;
 use crate::wal::scan::Record;
-use crate::wal::{Appending, Durability, Payload};
+use crate::wal::{Appending, Deadline, Durability, Payload};
 
+use super::asynchronous::Handle;
 use super::batch::{Batch, Expect, Keyspace, Staged};
 use super::directory::{DIRECTORY, Directory, directory_key, parse_directory_entry};
 use super::format::{Change, DecodeFault, Decoded, Entry, Request, decode, encode};
@@ -205,6 +206,9 @@ impl Appending for Live<'_> {
 const CREATION_TRIES: usize = 100;
 
 pub(super) fn commit(inner: &Inner, batch: &Batch, on_conflict: OnConflict) -> Result<Commit> {
+    let clock = inner.runtime.clock.as_ref();
+    let patience = batch.patience;
+    let deadline = patience.map_or(Deadline::NONE, |patience| Deadline::after(clock, patience));
     batch.check()?;
     if is_planted(Plant::BatchSplit) && batch.changes.len() > 1 {
         let (mut first, mut second) = (batch.clone(), batch.clone());
@@ -217,23 +221,56 @@ pub(super) fn commit(inner: &Inner, batch: &Batch, on_conflict: OnConflict) -> R
         second.request = None;
         return commit(inner, &second, on_conflict);
     }
+    let append =
+        |payload: &Payload, live: &mut Live<'_>| inner.wal.append(payload, batch.durability, live);
+    match submit(inner, batch, on_conflict, append)? {
+        Submitted::Appended(appended) => {
+            inner.wal.wait(&appended, deadline)?;
+            let durable =
+                batch.durability == Durability::Sync || is_planted(Plant::BufferedCalledDurable);
+            let (lsn, time) = (appended.lsn, appended.time);
+            Ok(Commit { lsn, time, durable, repeated: None })
+        }
+        Submitted::Repeated(answer) => repeated(inner, answer),
+    }
+}
+
+pub(super) fn commit_async(inner: &Inner, batch: &Batch) -> Result<Handle> {
+    batch.check()?;
+    let append = |payload: &Payload, live: &mut Live<'_>| inner.wal.append_async(payload, live);
+    Ok(match submit(inner, batch, OnConflict::WaitForWinner, append)? {
+        Submitted::Appended(pending) => Handle::new(pending, None),
+        Submitted::Repeated(answer) => {
+            Handle::new(inner.wal.pending(answer.lsn, answer.time), Some(answer.reply))
+        }
+    })
+}
+
+/// What became of a batch that was not refused.
+enum Submitted<A> {
+    Appended(A),
+    /// Its request was made before.
+    Repeated(Answer),
+}
+
+/// Has `append` append the batch, and tries again where only the creation of its keyspace is in
+/// the way.
+fn submit<A>(
+    inner: &Inner,
+    batch: &Batch,
+    on_conflict: OnConflict,
+    append: impl Fn(&Payload, &mut Live<'_>) -> Result<A>,
+) -> Result<Submitted<A>> {
     let request = batch.request.as_ref().map(|(id, _)| id.as_str());
     for _ in 0..CREATION_TRIES {
-        if let Some(id) = request
-            && let Some(commit) = answered(inner, id)?
-        {
-            return Ok(commit);
+        if let Some(answer) = request.and_then(|id| inner.requests.lock().get(id).cloned()) {
+            hit(Mark::RequestRepeated);
+            return Ok(Submitted::Repeated(answer));
         }
         let prepared = prepare(inner, batch)?;
         let mut live = Live { inner, prepared: &prepared, request, lost_to: None, answered: false };
-        let error = match inner.wal.append(&prepared.payload, batch.durability, &mut live) {
-            Ok(appended) => {
-                inner.wal.wait(&appended)?;
-                let durable = batch.durability == Durability::Sync
-                    || is_planted(Plant::BufferedCalledDurable);
-                let (lsn, time) = (appended.lsn, appended.time);
-                return Ok(Commit { lsn, time, durable, repeated: None });
-            }
+        let error = match append(&prepared.payload, &mut live) {
+            Ok(appended) => return Ok(Submitted::Appended(appended)),
             Err(error) => error,
         };
         if live.answered || lost_a_creation(inner, batch, &prepared) {
@@ -267,8 +304,12 @@ fn lost_a_creation(inner: &Inner, batch: &Batch, prepared: &Prepared) -> bool {
 pub(super) fn answered(inner: &Inner, id: &str) -> Result<Option<Commit>> {
     let Some(answer) = inner.requests.lock().get(id).cloned() else { return Ok(None) };
     hit(Mark::RequestRepeated);
+    repeated(inner, answer).map(Some)
+}
+
+fn repeated(inner: &Inner, answer: Answer) -> Result<Commit> {
     inner.wal.wait_visible(answer.lsn)?;
     inner.wal.sync()?;
     let Answer { lsn, time, reply } = answer;
-    Ok(Some(Commit { lsn, time, durable: true, repeated: Some(reply) }))
+    Ok(Commit { lsn, time, durable: true, repeated: Some(reply) })
 }

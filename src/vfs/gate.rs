@@ -10,6 +10,7 @@
 )]
 
 use std::sync::PoisonError;
+use std::time::Duration;
 
 #[cfg(feature = "shuttle")]
 use shuttle::sync::{Condvar, Mutex, MutexGuard};
@@ -20,8 +21,21 @@ use std::sync::{Condvar, Mutex, MutexGuard};
 struct Passed {
     /// Everything up to here is through.
     up_to: u64,
+    /// How often who waits was sent to look again.
+    shakes: u64,
     /// Nobody waits here any more.
     open: bool,
+}
+
+/// How a wait ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Waited {
+    /// The number is through.
+    Through,
+    /// It is not, and whoever waits has to look for themselves.
+    Look,
+    /// It is not, and the time is over.
+    Late,
 }
 
 /// Where threads wait for their number.
@@ -42,13 +56,28 @@ impl Gate {
         if number.is_multiple_of(2) { even } else { odd }
     }
 
-    /// Waits until `number` is through; false when the gate was opened before it was.
-    pub fn wait(&self, number: u64) -> bool {
+    /// Waits until `number` is through, at most for `time`; ends early when the gate is opened, or
+    /// shaken more often than `shakes`.
+    pub fn wait(&self, number: u64, shakes: u64, time: Option<Duration>) -> Waited {
         let mut passed = self.passed();
-        while passed.up_to < number && !passed.open {
-            passed = self.side(number).wait(passed).unwrap_or_else(PoisonError::into_inner);
+        let (mut late, mut woken) = (false, false);
+        loop {
+            if passed.up_to >= number {
+                return Waited::Through;
+            }
+            if passed.open || passed.shakes > shakes {
+                return Waited::Look;
+            }
+            if late {
+                return Waited::Late;
+            }
+            if woken && time.is_some() {
+                // Woken for nothing: who waits knows how much time is left.
+                return Waited::Look;
+            }
+            (passed, late) = sleep(self.side(number), passed, time);
+            woken = true;
         }
-        passed.up_to >= number
     }
 
     /// Lets everything up to `number` through, and wakes who waits for exactly that number.
@@ -63,13 +92,52 @@ impl Gate {
         self.side(number).notify_all();
     }
 
+    /// Sends everybody who came with fewer `shakes` to look for themselves.
+    pub fn shake(&self, shakes: u64) {
+        let mut passed = self.passed();
+        passed.shakes = passed.shakes.max(shakes);
+        drop(passed);
+        self.wake_all();
+    }
+
     /// Lets everybody go, now and later.
     pub fn open(&self) {
         self.passed().open = true;
+        self.wake_all();
+    }
+
+    fn wake_all(&self) {
         self.sides.iter().for_each(|side| {
             side.notify_all();
         });
     }
+}
+
+/// Sleeps until woken or until the time is over; true when it is.
+#[cfg(not(feature = "shuttle"))]
+fn sleep<'a>(
+    side: &Condvar,
+    passed: MutexGuard<'a, Passed>,
+    time: Option<Duration>,
+) -> (MutexGuard<'a, Passed>, bool) {
+    let Some(time) = time else {
+        return (side.wait(passed).unwrap_or_else(PoisonError::into_inner), false);
+    };
+    let (passed, waited) = side.wait_timeout(passed, time).unwrap_or_else(PoisonError::into_inner);
+    (passed, waited.timed_out())
+}
+
+/// As above; whether the time is over first, the schedule decides.
+#[cfg(feature = "shuttle")]
+fn sleep<'a>(
+    side: &Condvar,
+    passed: MutexGuard<'a, Passed>,
+    time: Option<Duration>,
+) -> (MutexGuard<'a, Passed>, bool) {
+    if time.is_some() && super::scheduled::time_is_over() {
+        return (passed, true);
+    }
+    (side.wait(passed).unwrap_or_else(PoisonError::into_inner), false)
 }
 
 #[cfg(all(test, not(feature = "shuttle")))]
@@ -85,25 +153,43 @@ mod tests {
         let waiters: Vec<_> = [1, 2, 2, 1]
             .map(|number| {
                 let gate = gate.clone();
-                thread::spawn("waiter", move || assert!(gate.wait(number))).unwrap()
+                thread::spawn("waiter", move || {
+                    assert_eq!(gate.wait(number, 0, None), Waited::Through);
+                })
+                .unwrap()
             })
             .into_iter()
             .collect();
         gate.pass(2);
-        assert!(gate.wait(1));
+        assert_eq!(gate.wait(1, 0, None), Waited::Through);
         gate.pass(1);
         waiters.into_iter().for_each(|waiter| waiter.join().unwrap());
-        assert!(gate.wait(2), "a number is never taken back");
+        assert_eq!(gate.wait(2, 0, None), Waited::Through, "a number is never taken back");
     }
 
     #[test]
     fn an_open_gate_holds_nobody_and_tells_who_is_not_through() {
         let gate = Arc::new(Gate::default());
         let other = gate.clone();
-        let waiter = thread::spawn("waiter", move || assert!(!other.wait(3))).unwrap();
+        let waiter = thread::spawn("waiter", move || {
+            assert_eq!(other.wait(3, 0, None), Waited::Look);
+        })
+        .unwrap();
         gate.pass(2);
         gate.open();
         waiter.join().unwrap();
-        assert_eq!([2, 3].map(|number| gate.wait(number)), [true, false]);
+        let waited = [2, 3].map(|number| gate.wait(number, 0, None));
+        assert_eq!(waited, [Waited::Through, Waited::Look]);
+    }
+
+    #[test]
+    fn who_came_before_a_shake_looks_again_and_who_came_after_waits_on() {
+        let gate = Gate::default();
+        gate.shake(2);
+        let nothing = Some(Duration::ZERO);
+        let waited = [0, 1, 2].map(|shakes| gate.wait(1, shakes, nothing));
+        assert_eq!(waited, [Waited::Look, Waited::Look, Waited::Late]);
+        gate.pass(1);
+        assert_eq!(gate.wait(1, 0, nothing), Waited::Through);
     }
 }

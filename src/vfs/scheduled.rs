@@ -80,6 +80,25 @@ impl<T> fmt::Debug for MutexGuard<'_, T> {
     }
 }
 
+/// How a timed wait ended.
+#[derive(Clone, Copy, Debug)]
+pub struct Waited {
+    over: bool,
+}
+
+impl Waited {
+    /// Whether the time was over first.
+    #[must_use]
+    pub const fn timed_out(self) -> bool {
+        self.over
+    }
+}
+
+/// Whether the time of a timed wait is over first: one time in two.
+pub(super) fn time_is_over() -> bool {
+    shuttle::rand::thread_rng().next_u64() & 1 == 1
+}
+
 /// A condition variable.
 #[derive(Default)]
 pub struct Condvar(inner::Condvar);
@@ -98,16 +117,16 @@ impl Condvar {
         }
     }
 
-    /// Waits until told or until the time is over, which the schedule decides; true when it is
-    /// over. One time in two it never is, so that whoever counts on being told is found out.
-    pub fn wait_for<T>(&self, guard: &mut MutexGuard<'_, T>, _time: Duration) -> bool {
-        let over = shuttle::rand::thread_rng().next_u64() & 1 == 1;
+    /// Waits until told or until the time is over, which the schedule decides. One time in two it
+    /// never is, so that whoever counts on being told is found out.
+    pub fn wait_for<T>(&self, guard: &mut MutexGuard<'_, T>, _time: Duration) -> Waited {
+        let over = time_is_over();
         if over {
             MutexGuard::unlocked(guard, shuttle::thread::yield_now);
         } else {
             self.wait(guard);
         }
-        over
+        Waited { over }
     }
 
     /// Wakes one.

@@ -11,7 +11,7 @@ pub use parking_lot::{Condvar, Mutex, MutexGuard, RwLock};
 pub use std::sync::atomic;
 
 #[cfg(feature = "shuttle")]
-pub use super::scheduled::{Condvar, Mutex, MutexGuard, RwLock};
+pub use super::scheduled::{Condvar, Mutex, MutexGuard, RwLock, Waited};
 #[cfg(all(feature = "loom", not(feature = "shuttle")))]
 pub use loom::sync::atomic;
 #[cfg(feature = "shuttle")]

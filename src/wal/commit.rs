@@ -29,13 +29,13 @@ use crate::vfs::sync::atomic::{AtomicU64, Ordering};
 use crate::vfs::sync::{Condvar, Mutex, MutexGuard};
 use crate::vfs::{FileExt, Runtime};
 
+use super::asynchronous::Waiting;
 use super::draft::{Draft, Payload, Writer};
 use super::format::Kind;
 use super::group::{Group, State, Wants};
 use super::reach::Reach;
 use super::segment::{Segment, SegmentDir, shown_path};
 use super::ticker::Ticker;
-use super::turn::Turn;
 
 /// How far a commit must have come when its call returns.
 #[non_exhaustive]
@@ -57,8 +57,8 @@ pub struct Appended {
     pub lsn: Lsn,
     /// Its time.
     pub time: Timestamp,
-    group: u64,
-    done: bool,
+    pub(super) group: u64,
+    pub(super) done: bool,
 }
 
 /// What the store does under the append lock.
@@ -96,11 +96,13 @@ pub(super) struct Shared {
     era: Payload,
     state: Mutex<State>,
     ticker: Mutex<Ticker>,
-    next_leader: Condvar,
+    pub(super) next_leader: Condvar,
     /// Where followers wait, beside the append lock: who is let through needs it no more.
-    gate: Gate,
+    pub(super) gate: Gate,
     prepared: Condvar,
     pub(super) keeper: Condvar,
+    /// Handles that wait to be told; taken with or without the append lock, never before it.
+    pub(super) told: Mutex<Waiting>,
     /// Moved under the append lock.
     pub(super) reach: Reach,
     /// Room that each record leaves for the padding of its group.
@@ -124,6 +126,7 @@ impl Shared {
             gate: Gate::default(),
             prepared: Condvar::new(),
             keeper: Condvar::new(),
+            told: Mutex::new(Waiting::default()),
             reach: Reach::new(lsn),
             padding_max,
             counts: Counts::default(),
@@ -269,53 +272,6 @@ impl Shared {
         Ok(())
     }
 
-    /// Waits until the commit is as durable as asked, leading if nobody does.
-    ///
-    /// # Errors
-    /// `OutcomeUnknown` when the write or sync of its group failed, `Poisoned` when an earlier
-    /// one did.
-    pub(super) fn wait(&self, appended: &Appended) -> Result<()> {
-        if appended.done {
-            return Ok(());
-        }
-        let mut state = self.lock();
-        self.wait_for_group(&mut state, appended.group)
-    }
-
-    /// Writes and syncs everything that was appended.
-    pub(super) fn sync_filling(&self, state: &mut MutexGuard<'_, State>) -> Result<()> {
-        state.filling.wants = Wants::Sync;
-        let group = state.filling.id;
-        self.wait_for_group(state, group)
-    }
-
-    pub(super) fn wait_for_group(
-        &self,
-        state: &mut MutexGuard<'_, State>,
-        group: u64,
-    ) -> Result<()> {
-        loop {
-            match state.turn(group) {
-                Turn::Done => return Ok(()),
-                Turn::Failed(error) => {
-                    // Whoever learns of it sees to it that nobody waits for what never comes.
-                    self.gate.open();
-                    return Err(error);
-                }
-                Turn::Lead => self.lead(state),
-                Turn::WaitToLead => {
-                    self.next_leader.wait(state);
-                    state.woken_to_lead(group);
-                }
-                Turn::Follow => {
-                    if MutexGuard::unlocked(state, || self.gate.wait(group)) {
-                        return Ok(());
-                    }
-                }
-            }
-        }
-    }
-
     /// Takes the filling group, writes and syncs it, and wakes whoever waits for it.
     pub(super) fn lead(&self, state: &mut MutexGuard<'_, State>) {
         let group = state.take_group();
@@ -330,6 +286,8 @@ impl Shared {
                 (Err(Error::new(ErrorKind::Bug, what)), Some(panic))
             }
         };
+        // Whoever panicked meanwhile told nobody that the log goes on no more.
+        state.stop_after_panic();
         state.finish_group(&group, outcome);
         if group.wants == Wants::Sync && state.completed == group.id {
             state.tally.synced(self.runtime.clock.monotonic());
@@ -350,6 +308,7 @@ impl Shared {
                 self.gate.open();
             }
         });
+        self.tell_handles(state);
         if let Some(panic) = panic {
             resume_unwind(panic);
         }

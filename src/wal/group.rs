@@ -58,6 +58,8 @@ pub(super) struct Group {
     /// Where the first record's header is in the first piece; `None` without records.
     first: Option<usize>,
     pub(super) wants: Wants,
+    /// Somebody wants it who will not lead it, so the keeper does if nobody else.
+    pub(super) unattended: bool,
     /// Where the log stands after the group.
     pub(super) end: Position,
     /// Segments to sync, oldest first, when `wants` is `Sync`.
@@ -68,8 +70,8 @@ impl Group {
     fn new(id: u64, segment: Segment, offset: u64, page: Vec<u8>, end: Position) -> Self {
         assert_eq!(page_floor(offset) + to_u64(page.len()), offset, "G2");
         let piece = Piece { segment, start: page_floor(offset), bytes: page };
-        let (wants, to_sync) = (Wants::Nothing, Vec::new());
-        Self { id, pieces: vec![piece], first: None, wants, end, to_sync }
+        let (wants, unattended, to_sync) = (Wants::Nothing, false, Vec::new());
+        Self { id, pieces: vec![piece], first: None, wants, unattended, end, to_sync }
     }
 
     pub(super) const fn is_empty(&self) -> bool {
@@ -111,6 +113,10 @@ pub(super) struct State {
     pub(super) filling: Group,
     /// The group whose leader is in the kernel.
     pub(super) leading: Option<u64>,
+    /// The last commit that its sync, or an earlier one, covers.
+    pub(super) syncing: Lsn,
+    /// How often followers were sent to look again who leads them.
+    pub(super) shakes: u64,
     /// Every group up to here is complete (G1).
     pub(super) completed: u64,
     /// The group whose leader-to-be waits to be woken. By group, because the one who was woken may
@@ -156,6 +162,8 @@ impl State {
             start_after,
             filling: Group::new(1, segment, offset, page, position),
             leading: None,
+            syncing: Lsn::ZERO,
+            shakes: 0,
             completed: 0,
             next_leader: None,
             failure: None,
@@ -294,6 +302,9 @@ impl State {
         let mut group = std::mem::replace(&mut self.filling, next);
         self.leading = Some(group.id);
         self.tally.taken();
+        if group.wants == Wants::Sync {
+            self.syncing = group.end.lsn;
+        }
         if !group.is_empty() {
             for piece in &group.pieces {
                 let segment = piece.segment.clone();
@@ -376,18 +387,6 @@ impl State {
         let segment = self.active.clone();
         self.dirty.insert(segment.number, Dirty { segment, confirming: true });
         self.filling.wants = Wants::Sync;
-    }
-
-    /// Commits that were answered, or will be, without a sync.
-    pub(super) fn has_unsynced_commits(&self) -> bool {
-        self.durable.lsn < self.position.lsn
-    }
-
-    /// A synced commit that no claim covers yet.
-    pub(super) fn has_unclaimed_commits(&self) -> bool {
-        self.last_commit > self.claimed
-            && !self.has_unsynced_commits()
-            && !is_planted(Plant::IdleNeverClaimed)
     }
 
     /// The last commit, and the latest time.

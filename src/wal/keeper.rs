@@ -1,5 +1,5 @@
-//! The log's background work: the next segment before it is needed, a claim for an idle log, and
-//! a sync for commits that did not ask for one.
+//! The log's background work: asynchronous commits, the next segment before it is needed, a claim
+//! for an idle log, and a sync for commits that did not ask for one.
 //!
 //! On a thread when the runtime has threads, else one [`Shared::step`] at a time. The keeper
 //! leads only when no committer does.
@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::base::mark::{Mark, hit};
+use crate::base::plant::{Plant, is_planted};
 use crate::base::{Lsn, Result};
 use crate::vfs::sync::MutexGuard;
 
@@ -23,6 +24,8 @@ const REST: Duration = Duration::from_secs(1);
 /// What the keeper would do now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Task {
+    /// Leads for those who wait without leading.
+    Lead,
     Prepare,
     Sync,
     Claim,
@@ -39,6 +42,9 @@ impl State {
     pub(super) fn task(&self, segment_bytes: u64, before: Option<Seen>) -> Option<Task> {
         if self.failure.is_some() || self.closed || self.closing {
             None
+        } else if self.wants_keeper() {
+            // Before a segment is prepared: that may fail, and nobody else leads.
+            Some(Task::Lead)
         } else if self.wants_spare(segment_bytes) {
             Some(Task::Prepare)
         } else if before.is_some_and(|before| self.durable.lsn < before.last) {
@@ -51,6 +57,18 @@ impl State {
         } else {
             None
         }
+    }
+
+    /// Commits that were answered, or will be, without a sync.
+    pub(super) fn has_unsynced_commits(&self) -> bool {
+        self.durable.lsn < self.position.lsn
+    }
+
+    /// A synced commit that no claim covers yet.
+    pub(super) fn has_unclaimed_commits(&self) -> bool {
+        self.last_commit > self.claimed
+            && !self.has_unsynced_commits()
+            && !is_planted(Plant::IdleNeverClaimed)
     }
 
     pub(super) const fn seen(&self) -> Seen {
@@ -68,9 +86,10 @@ pub(super) struct Seen {
 
 impl Shared {
     /// Wakes the keeper if it would not notice by itself; a commit pays a system call for it
-    /// only when the log was idle before, or when a segment is wanted.
+    /// only when the log was idle before, when a segment is wanted, or when the keeper is to lead.
     pub(super) fn tell_keeper(&self, state: &State) {
-        if state.keeper_parked || state.wants_spare(self.segments.segment_bytes) {
+        let wanted = state.wants_spare(self.segments.segment_bytes) || state.wants_keeper();
+        if state.keeper_parked || wanted {
             self.keeper.notify_one();
         }
     }
@@ -81,12 +100,14 @@ impl Shared {
     /// `Full`, `Io` from preparing a segment, which the next commit that needs one tries again.
     pub(super) fn step(&self) -> Result<bool> {
         let mut state = self.lock();
+        self.tell_handles(&mut state);
         let task = state.task(self.segments.segment_bytes, Some(state.seen()));
         task.map_or(Ok(false), |task| self.perform(&mut state, task).map(|()| true))
     }
 
     fn perform(&self, state: &mut MutexGuard<'_, State>, task: Task) -> Result<()> {
         match task {
+            Task::Lead => self.lead(state),
             Task::Prepare => return self.prepare_spare(state),
             Task::Sync => {
                 hit(Mark::SyncByKeeper);
@@ -121,6 +142,10 @@ impl Shared {
         let mut before = None;
         while !state.closed {
             state.stop_after_panic();
+            if self.tell_handles(&mut state) {
+                // The lock was let go of: look again, also whether the log was closed.
+                continue;
+            }
             if let Some(task) = state.task(self.segments.segment_bytes, before.take()) {
                 // The log may have been closed meanwhile, and whoever closes waits for this thread.
                 if self.perform(&mut state, task).is_err() && !state.closed {

@@ -44,7 +44,7 @@ pub struct CopiedRecord<'a> {
 /// Shared by reference between any number of threads.
 #[derive(Debug)]
 pub struct Wal {
-    shared: Arc<Shared>,
+    pub(super) shared: Arc<Shared>,
     identity: Identity,
     report: RecoveryReport,
     keeper: Mutex<Option<thread::JoinHandle<()>>>,
@@ -134,17 +134,6 @@ impl Wal {
         let appended = self.shared.append(payload, durability, appending);
         self.start_keeper();
         appended
-    }
-
-    /// Waits until `appended` is as durable as it was asked to be.
-    ///
-    /// # Errors
-    /// `OutcomeUnknown` when its own write or sync failed, `Poisoned` when an earlier one did.
-    ///
-    /// # Cost
-    /// At most one write and one sync for all commits that wait at the same time.
-    pub fn wait(&self, appended: &Appended) -> Result<()> {
-        self.shared.wait(appended)
     }
 
     /// Waits until the commit `lsn` can be seen, or never will be.
@@ -300,6 +289,8 @@ impl Wal {
             self.shared.keeper.notify_all();
         }
         let keeper = self.keeper.lock().take();
+        // The keeper itself closes when a waker that it called let go of the last handle.
+        let keeper = keeper.filter(|keeper| keeper.thread().id() != thread::current_id());
         let joined = keeper.map_or(Ok(()), thread::JoinHandle::join);
         drop(self.lock.lock().take());
         if joined.is_err() {

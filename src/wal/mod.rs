@@ -7,7 +7,8 @@
 //! The bytes are in [`header`] and [`format`](mod@format), whose page is `docs/format/wal.md`;
 //! which record may follow which is decided once, in [`scan`]; drafting the next one is its
 //! mirror, `draft`. Groups are formed in `group`, written
-//! in `commit` by whom `turn` chooses, and told to readers by [`reach`].
+//! in `commit` by whom `turn` chooses, and told to readers by [`reach`]; who waits does so in
+//! `waiting`, or holds a handle of `asynchronous`.
 //!
 //! Invariants, cited where they rule:
 //!
@@ -19,6 +20,7 @@
 //!
 //! The log must never know: keys, values, documents. A payload is bytes.
 
+mod asynchronous;
 mod commit;
 mod create;
 mod draft;
@@ -43,8 +45,10 @@ mod stats;
 mod survey;
 mod ticker;
 mod turn;
+mod waiting;
 mod walk;
 
+pub use asynchronous::Pending;
 pub use commit::{Appended, Appending, Durability};
 pub use draft::{Draft, Payload, Spot, Writer};
 pub use log::{CopiedRecord, Wal};
@@ -55,4 +59,5 @@ pub use reader::LogReader;
 pub use settings::{OpenSettings, RecoveryReport};
 pub use stats::LogStats;
 pub use survey::{Damage, Survey, survey_log};
+pub use waiting::Deadline;
 pub use walk::Replay;

@@ -1,7 +1,7 @@
 //! How far the log has come, for those who read it without the append lock.
 //!
-//! The only atomics of the engine that order other memory. Who holds the append lock moves them;
-//! anybody reads them.
+//! `visible` and `durable` are the only atomics of the engine that order other memory. Who holds
+//! the append lock moves them; anybody reads them.
 //!
 //! - **A1** Who sees `visible ≥ n` sees everything that was done before `n` became visible: the
 //!   entries of the commits up to `n`, wherever they are kept.
@@ -16,13 +16,16 @@ use crate::vfs::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 pub struct Reach {
     visible: AtomicU64,
     durable: AtomicU64,
+    /// Nothing moves any more. Orders no other memory: why it stopped is under the append lock.
+    stopped: AtomicBool,
 }
 
 impl Reach {
     /// Everything up to `lsn` is visible and durable.
     #[must_use]
     pub fn new(lsn: Lsn) -> Self {
-        Self { visible: AtomicU64::new(lsn.0), durable: AtomicU64::new(lsn.0) }
+        let stopped = AtomicBool::new(false);
+        Self { visible: AtomicU64::new(lsn.0), durable: AtomicU64::new(lsn.0), stopped }
     }
 
     /// The last commit that readers may see.
@@ -35,6 +38,17 @@ impl Reach {
     #[must_use]
     pub fn durable(&self) -> Lsn {
         Lsn(self.durable.load(Ordering::Acquire))
+    }
+
+    /// Whether the log failed, so that what is not durable never will be.
+    #[must_use]
+    pub fn stopped(&self) -> bool {
+        self.stopped.load(Ordering::Relaxed)
+    }
+
+    /// Says that the log failed; under the append lock.
+    pub fn stop(&self) {
+        self.stopped.store(true, Ordering::Relaxed);
     }
 
     /// Shows readers the commits up to `lsn`; under the append lock.

@@ -3,7 +3,8 @@
 //! In memory only, as `group.rs`; `commit.rs` waits and wakes as it is told here, and
 //! `rehearsal.rs` plays every order of it without a thread. Nobody may be left behind:
 //!
-//! - **T1** While nobody leads, somebody who waits is awake, and leads when it looks.
+//! - **T1** While nobody leads, somebody who waits is awake, and leads when it looks; where only
+//!   asynchronous commits wait, that is the keeper.
 //! - **T2** Who waits for a group that is done, or will never be, is awake.
 
 use crate::base::mark::{Mark, hit};
@@ -65,22 +66,30 @@ impl State {
         }
     }
 
-    /// What one who waits for `group` does next.
-    pub(super) fn turn(&mut self, group: u64) -> Turn {
+    /// What became of `group`; `None` while that is not decided.
+    pub(super) fn fate(&mut self, group: u64) -> Option<Result<()>> {
         self.stop_after_panic();
         if group <= self.completed {
-            return Turn::Done;
+            return Some(Ok(()));
         }
-        if let Some(failure) = self.failure.clone() {
-            if is_planted(Plant::FailureForgotten) {
-                (self.completed, self.failure) = (failure.group, None);
-            }
-            // What is in the kernel may still become durable, whatever stopped the log meanwhile.
-            return Turn::Failed(if group == failure.group || self.leading == Some(group) {
-                outcome_unknown(&failure.error)
-            } else {
-                poisoned(&failure.error)
-            });
+        let failure = self.failure.clone()?;
+        if is_planted(Plant::FailureForgotten) {
+            (self.completed, self.failure) = (failure.group, None);
+        }
+        // What is in the kernel may still become durable, whatever stopped the log meanwhile.
+        Some(Err(if group == failure.group || self.leading == Some(group) {
+            outcome_unknown(&failure.error)
+        } else {
+            poisoned(&failure.error)
+        }))
+    }
+
+    /// What one who waits for `group` does next.
+    pub(super) fn turn(&mut self, group: u64) -> Turn {
+        match self.fate(group) {
+            Some(Ok(())) => return Turn::Done,
+            Some(Err(error)) => return Turn::Failed(error),
+            None => {}
         }
         if self.leading.is_none() {
             return Turn::Lead;
@@ -101,6 +110,24 @@ impl State {
     /// another.
     pub(super) fn woken_to_lead(&mut self, group: u64) {
         self.next_leader = self.next_leader.filter(|next| *next != group);
+    }
+
+    /// Notes that `group` has a member who leads it not: whose commit is asynchronous, or who left
+    /// at its deadline. The keeper leads for it. Whoever leaves also wakes the followers of its
+    /// group, because it may have been the one who was to lead them (T1).
+    pub(super) fn leave_to_keeper(&mut self, group: u64) {
+        if group == self.filling.id {
+            self.filling.unattended = true;
+        }
+    }
+
+    /// Whether the keeper leads now: for those who wait without leading, and only while nobody
+    /// leads or was woken to.
+    pub(super) fn wants_keeper(&self) -> bool {
+        self.filling.unattended
+            && self.leading.is_none()
+            && self.next_leader != Some(self.filling.id)
+            && self.failure.is_none()
     }
 
     /// Whom the group that was just finished wakes.

@@ -9,7 +9,7 @@ use jidoka::vfs::memory::{CrashMode, MemoryVfs, Operation, OperationKind, SimClo
 use jidoka::vfs::sync::{Condvar, Mutex};
 use jidoka::vfs::{Background, Runtime};
 use jidoka::wal::format::payload_max;
-use jidoka::wal::{Appending, Durability, OpenSettings, Payload, Wal};
+use jidoka::wal::{Appending, Deadline, Durability, OpenSettings, Payload, Wal};
 
 use crate::model::STORE;
 
@@ -30,7 +30,7 @@ fn open_log(disk: &MemoryVfs, segment_bytes: u64) -> Wal {
 
 fn append(log: &Wal, len: usize, durability: Durability) -> Result<Lsn> {
     let appended = log.append(&Payload::new(vec![1; len]), durability, &mut Always)?;
-    log.wait(&appended)?;
+    log.wait(&appended, Deadline::NONE)?;
     Ok(appended.lsn)
 }
 

@@ -6,7 +6,7 @@ use jidoka::base::limits::{
 use jidoka::base::{ErrorKind, Lsn, Result, Timestamp};
 use jidoka::store::{Batch, Keyspace, Origin, Store};
 use jidoka::vfs::memory::{MemoryVfs, runtime};
-use jidoka::wal::{Appending, Durability, OpenSettings, Payload, Wal};
+use jidoka::wal::{Appending, Deadline, Durability, OpenSettings, Payload, Wal};
 
 use crate::model::STORE;
 
@@ -112,7 +112,7 @@ fn an_intact_commit_that_is_no_batch_or_a_newer_one_is_refused_with_its_number()
             Wal::open(STORE.as_ref(), &runtime(&disk, 1), &settings, &mut |_| Ok(())).unwrap();
         let payload = Payload::new(payload.to_vec());
         let appended = log.append(&payload, Durability::Sync, &mut Always).unwrap();
-        log.wait(&appended).unwrap();
+        log.wait(&appended, Deadline::NONE).unwrap();
         log.close().unwrap();
         let opened = store(&disk, 8192).map_err(|error| (error.kind(), error.place().lsn));
         let expected = refused.map(|kind| (kind, Some(appended.lsn)));

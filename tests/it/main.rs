@@ -9,6 +9,7 @@
 )]
 
 mod apply;
+mod asynchronous;
 mod bench;
 mod calls;
 mod cases;

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use shuttle::Runner;
 use shuttle::scheduler::{PctScheduler, RandomScheduler};
 
-use crate::{closing, conflicts, crashing, faults, following, rotation};
+use crate::{asynchronous, closing, conflicts, crashing, faults, following, rotation};
 
 /// A name, and one schedule of the kind, which says whether it counts: whether the log was
 /// rotated, or something failed.
@@ -28,6 +28,7 @@ pub(crate) const KINDS: &[Kind] = &[
     ("reader", following::a_reader_sees_a_prefix_that_stays),
     ("conflict", conflicts::a_conflict_is_told_when_what_won_is_durable),
     ("increments", conflicts::increments_are_not_lost),
+    ("asynchronous", asynchronous::handles_are_told_beside_committers_and_deadlines),
     ("crash", crashing::a_crash_anywhere_leaves_a_prefix_with_all_that_was_acknowledged),
 ];
 
@@ -97,6 +98,7 @@ mod tests {
         reader = "reader",
         conflict = "conflict",
         increments = "increments",
+        asynchronous = "asynchronous",
         crash = "crash",
     }
 }

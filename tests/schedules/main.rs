@@ -7,6 +7,7 @@
 //! tries. With the feature `planted-bugs` the schedules themselves are tested instead.
 #![expect(clippy::unwrap_used, reason = "a schedule that cannot go on panics")]
 
+mod asynchronous;
 mod closing;
 mod committers;
 mod conflicts;

@@ -27,6 +27,7 @@ const HUNTS: &[(Plant, &str)] = &[
     (Plant::ConditionBeforeRoom, "increments"),
     (Plant::KeeperNotTold, "close"),
     (Plant::ConflictToldEarly, "conflict"),
+    (Plant::HandleNotWoken, "asynchronous"),
     (Plant::LogNotSynced, "rotation"),
     (Plant::AnsweredBeforeSync, "crash"),
     (Plant::VisibleTooEarly, "reader"),

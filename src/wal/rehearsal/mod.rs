@@ -10,10 +10,12 @@
 //! - the same place is never written with other bytes (G2), and a claim names only what a sync had
 //!   returned for (G3);
 //! - after a failure nothing completes any more, and everybody is told what they should be (G4);
-//! - when nothing more can happen, nobody waits (T1, T2).
+//!   beside a panic only the group in the kernel does;
+//! - when nothing more can happen, nobody waits, and no asynchronous commit is left (T1, T2).
 //!
 //! Left to the schedules of threads: the locks, the condition variables, and the conditions.
 
+mod alone;
 mod disk;
 mod people;
 mod play;

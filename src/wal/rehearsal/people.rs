@@ -15,6 +15,12 @@ pub struct Rehearsed {
     pub unknown: u64,
     /// Calls of which nothing was written.
     pub refused: u64,
+    /// Handles told that their commit is durable.
+    pub handles: u64,
+    /// Calls that left at their deadline.
+    pub left: u64,
+    /// Threads that panicked while they appended.
+    pub panics: u64,
     /// Groups completed.
     pub groups: u64,
     /// Times the log went on to the next segment.
@@ -67,6 +73,7 @@ pub(super) struct Kernel {
 pub(super) enum Event {
     Begin(usize),
     Run(usize),
+    Leave(usize),
     Kernel,
     Look,
 }
