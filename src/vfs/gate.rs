@@ -28,6 +28,7 @@ struct Passed {
 }
 
 /// How a wait ended.
+#[non_exhaustive]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Waited {
     /// The number is through.
