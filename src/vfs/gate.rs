@@ -25,6 +25,15 @@ struct Passed {
     shakes: u64,
     /// Nobody waits here any more.
     open: bool,
+    /// Who sleeps at each side; waking nobody would cost a system call too.
+    asleep: [u32; 2],
+}
+
+impl Passed {
+    const fn asleep(&mut self, number: u64) -> &mut u32 {
+        let [even, odd] = &mut self.asleep;
+        if number.is_multiple_of(2) { even } else { odd }
+    }
 }
 
 /// How a wait ended.
@@ -76,7 +85,9 @@ impl Gate {
                 // Woken for nothing: who waits knows how much time is left.
                 return Waited::Look;
             }
+            *passed.asleep(number) += 1;
             (passed, late) = sleep(self.side(number), passed, time);
+            *passed.asleep(number) -= 1;
             woken = true;
         }
     }
@@ -89,8 +100,11 @@ impl Gate {
     pub fn pass(&self, number: u64) {
         let mut passed = self.passed();
         passed.up_to = passed.up_to.max(number);
+        let anybody = *passed.asleep(number) > 0;
         drop(passed);
-        self.side(number).notify_all();
+        if anybody {
+            self.side(number).notify_all();
+        }
     }
 
     /// Sends everybody who came with fewer `shakes` to look for themselves.

@@ -99,6 +99,8 @@ pub(super) struct Shared {
     pub(super) next_leader: Condvar,
     /// Where followers wait, beside the append lock: who is let through needs it no more.
     pub(super) gate: Gate,
+    /// Where a leader lingers.
+    pub(super) complete: Condvar,
     prepared: Condvar,
     pub(super) keeper: Condvar,
     /// Handles that wait to be told; taken with or without the append lock, never before it.
@@ -124,6 +126,7 @@ impl Shared {
             ticker: Mutex::new(ticker),
             next_leader: Condvar::new(),
             gate: Gate::default(),
+            complete: Condvar::new(),
             prepared: Condvar::new(),
             keeper: Condvar::new(),
             told: Mutex::new(Waiting::default()),
@@ -170,6 +173,7 @@ impl Shared {
         let appended = self.appended(&mut state, lsn, time, durability);
         if durability == Durability::Sync {
             state.tally.joined(began);
+            state.linger.appended(began);
         }
         Ok(appended)
     }
@@ -275,6 +279,7 @@ impl Shared {
     /// Takes the filling group, writes and syncs it, and wakes whoever waits for it.
     pub(super) fn lead(&self, state: &mut MutexGuard<'_, State>) {
         let group = state.take_group();
+        let began = state.linger.is_crowded().then(|| self.runtime.clock.monotonic());
         // A panic in here must not leave the others waiting for a leader who is gone.
         let outcome = MutexGuard::unlocked(state, || {
             catch_unwind(AssertUnwindSafe(|| self.write_group(&group)))
@@ -290,7 +295,9 @@ impl Shared {
         state.stop_after_panic();
         state.finish_group(&group, outcome);
         if group.wants == Wants::Sync && state.completed == group.id {
-            state.tally.synced(self.runtime.clock.monotonic());
+            let now = self.runtime.clock.monotonic();
+            state.tally.synced(now);
+            state.linger.synced(began, now);
         }
         self.publish(state, &group);
         let wakes = state.wakes();
@@ -309,6 +316,7 @@ impl Shared {
             }
         });
         self.tell_handles(state);
+        state.reuse(group);
         if let Some(panic) = panic {
             resume_unwind(panic);
         }
@@ -327,9 +335,10 @@ impl Shared {
         } else {
             self.counts.groups.fetch_add(1, Ordering::Relaxed);
             for piece in &group.pieces {
-                let written = piece.segment.file.write_all_at(&piece.bytes, piece.start);
-                written.map_err(|error| stopped("write", &piece.segment, error, piece.start))?;
-                let len = crate::base::codec::to_u64(piece.bytes.len());
+                let (start, bytes) = piece.to_write();
+                let written = piece.segment.file.write_all_at(bytes, start);
+                written.map_err(|error| stopped("write", &piece.segment, error, start))?;
+                let len = crate::base::codec::to_u64(bytes.len());
                 self.counts.written_bytes.fetch_add(len, Ordering::Relaxed);
             }
         }

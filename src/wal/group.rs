@@ -8,23 +8,24 @@
 //! - **G3** A claim is stamped when a group is taken, and only with what a sync has returned for.
 //! - **G4** After a failure nothing completes any more.
 
-use std::collections::BTreeMap;
-
 use crate::base::codec::{to_u64, to_usize};
 use crate::base::limits::PAGE;
 use crate::base::mark::{Mark, hit};
 use crate::base::plant::{Plant, is_planted};
-use crate::base::{Error, Lsn, Result, SegmentNumber, Seq, Timestamp};
+use crate::base::{Error, Lsn, Result, Seq, Timestamp};
 
 use super::draft::{Draft, Payload, Spot, Writer, end_payload, start_payload};
 use super::format::{
     Kind, RECORD_HEADER, RECORDS_START, RecordHeader, SEGMENT_END_LEN, SEGMENT_START_LEN,
-    page_ceil, page_floor, stamp_claim,
+    page_floor, stamp_claim,
 };
+use super::linger::Linger;
 use super::mend::Mended;
+use super::piece::Piece;
 use super::scan::Position;
 use super::segment::Segment;
 use super::stats::Tally;
+use super::unsynced::Unsynced;
 
 /// The smallest unit that a disk writes, or loses, whole.
 const SECTOR: u64 = 512;
@@ -34,20 +35,15 @@ pub(super) const FILLER_BYTES_MAX: u64 = 2 * SECTOR;
 /// More than the mark that fills a page takes.
 pub(super) const PADDING_MAX: u64 = to_u64(PAGE + RECORD_HEADER);
 
+/// Memory that is kept for the next group, at most.
+const BUFFER_BYTES_MAX: usize = 1 << 20;
+
 /// What the members of a group wait for; a group gives all of them the strongest.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Wants {
     Nothing,
     Write,
     Sync,
-}
-
-/// Consecutive bytes of one segment, from a page's start.
-#[derive(Debug)]
-pub(super) struct Piece {
-    pub(super) segment: Segment,
-    pub(super) start: u64,
-    pub(super) bytes: Vec<u8>,
 }
 
 /// Records that one leader writes and one sync makes durable.
@@ -69,7 +65,7 @@ pub(super) struct Group {
 impl Group {
     fn new(id: u64, segment: Segment, offset: u64, page: Vec<u8>, end: Position) -> Self {
         assert_eq!(page_floor(offset) + to_u64(page.len()), offset, "G2");
-        let piece = Piece { segment, start: page_floor(offset), bytes: page };
+        let piece = Piece::new(segment, page_floor(offset), page);
         let (wants, unattended, to_sync) = (Wants::Nothing, false, Vec::new());
         Self { id, pieces: vec![piece], first: None, wants, unattended, end, to_sync }
     }
@@ -90,14 +86,6 @@ pub(super) struct Failure {
     /// The group whose write had begun: its outcome is unknown.
     pub(super) group: u64,
     pub(super) error: Error,
-}
-
-/// A segment with bytes that a sync must still reach, or confirm.
-#[derive(Debug)]
-struct Dirty {
-    segment: Segment,
-    /// It was sealed when last synced: one more sync confirms it, and it is done.
-    confirming: bool,
 }
 
 /// Everything under the append lock.
@@ -129,7 +117,7 @@ pub(super) struct State {
     pub(super) claimed: Seq,
     /// The last commit, or what recovery proved: a claim should cover it.
     pub(super) last_commit: Seq,
-    dirty: BTreeMap<SegmentNumber, Dirty>,
+    unsynced: Unsynced,
     pub(super) spare: Option<Segment>,
     pub(super) preparing: bool,
     pub(super) closed: bool,
@@ -144,6 +132,11 @@ pub(super) struct State {
     /// A record is being appended: true for who takes the lock only after a panic.
     pub(super) appending: bool,
     pub(super) tally: Tally,
+    pub(super) linger: Linger,
+    /// Memory for the next group; empty.
+    buffer: Vec<u8>,
+    /// So much of the page that the filling group begins with was written in this life.
+    carried: usize,
 }
 
 impl State {
@@ -172,7 +165,7 @@ impl State {
             // claim is, until the next group or the keeper says that it was synced.
             claimed: Seq::ZERO,
             last_commit: if clean { Seq::ZERO } else { position.seq },
-            dirty: BTreeMap::new(),
+            unsynced: Unsynced::default(),
             spare: None,
             preparing: false,
             closed: false,
@@ -182,6 +175,9 @@ impl State {
             padded_tails,
             appending: false,
             tally: Tally::default(),
+            linger: Linger::default(),
+            buffer: Vec::new(),
+            carried: 0,
         }
     }
 
@@ -207,7 +203,7 @@ impl State {
         let before = std::mem::replace(&mut self.active, next.clone());
         self.offset = RECORDS_START;
         self.start_after = Some(Some(before));
-        self.filling.pieces.push(Piece { segment: next, start: RECORDS_START, bytes: Vec::new() });
+        self.filling.pieces.push(Piece::new(next, RECORDS_START, Vec::new()));
     }
 
     /// Appends a bookkeeping record.
@@ -297,26 +293,32 @@ impl State {
         if !page.is_empty() {
             hit(Mark::PageCarried);
         }
+        let carried = page.len();
         let next =
             Group::new(self.filling.id + 1, self.active.clone(), self.offset, page, self.position);
         let mut group = std::mem::replace(&mut self.filling, next);
         self.leading = Some(group.id);
         self.tally.taken();
+        self.linger.taken();
         if group.wants == Wants::Sync {
             self.syncing = group.end.lsn;
         }
         if !group.is_empty() {
-            for piece in &group.pieces {
-                let segment = piece.segment.clone();
-                self.dirty.insert(segment.number, Dirty { segment, confirming: false });
-            }
+            group.pieces.iter().for_each(|piece| self.unsynced.written(&piece.segment));
         }
-        for piece in &mut group.pieces {
-            piece.bytes.resize(to_usize(page_ceil(to_u64(piece.bytes.len()))), 0);
+        let mut pieces = group.pieces.iter_mut();
+        if group.wants != Wants::Sync
+            && self.carried > 0
+            && let Some(first) = pieces.next()
+        {
+            first.leave_out(self.carried);
         }
-        group.to_sync = self.dirty.values().map(|dirty| dirty.segment.clone()).collect();
-        if is_planted(Plant::OnlyLastSegmentSynced) {
-            group.to_sync.drain(..group.to_sync.len().saturating_sub(1));
+        pieces.for_each(Piece::fill_page);
+        if group.wants == Wants::Sync {
+            group.to_sync = self.unsynced.to_sync();
+        }
+        if !group.is_empty() {
+            self.carried = carried;
         }
         group
     }
@@ -338,10 +340,11 @@ impl State {
         }
     }
 
-    fn partial_page(&self) -> Vec<u8> {
-        let Some(piece) = self.filling.pieces.last() else { return Vec::new() };
+    fn partial_page(&mut self) -> Vec<u8> {
+        let mut page = std::mem::take(&mut self.buffer);
+        let Some(piece) = self.filling.pieces.last() else { return page };
         let whole = piece.bytes.len() - piece.bytes.len() % PAGE;
-        let mut page = piece.bytes.get(whole..).unwrap_or_default().to_vec();
+        page.extend_from_slice(piece.bytes.get(whole..).unwrap_or_default());
         if is_planted(Plant::PageNotCarried) {
             page.fill(0);
         }
@@ -359,33 +362,24 @@ impl State {
         self.completed = group.id;
         if group.wants == Wants::Sync {
             self.durable = group.end;
-            self.settle_synced(group);
+            let last = group.pieces.last().map(|piece| piece.segment.number);
+            self.unsynced.settle(&group.to_sync, last);
         }
     }
 
-    /// The active segment will be synced again anyway; a sealed one needs one more sync, because
-    /// a file system may report a failed sync at the next.
-    fn settle_synced(&mut self, group: &Group) {
-        let last = group.pieces.last().map(|piece| piece.segment.number);
-        for segment in &group.to_sync {
-            if let Some(dirty) = self.dirty.get_mut(&segment.number) {
-                if dirty.confirming && Some(segment.number) != last {
-                    hit(Mark::SealedConfirmed);
-                }
-                let again = !dirty.confirming && Some(segment.number) != last;
-                if !again || is_planted(Plant::SealedNotConfirmed) {
-                    self.dirty.remove(&segment.number);
-                } else {
-                    dirty.confirming = true;
-                }
-            }
+    /// Keeps the memory of a group that is done for the group after the next.
+    pub(super) fn reuse(&mut self, group: Group) {
+        let Some(piece) = group.pieces.into_iter().next_back() else { return };
+        let mut buffer = piece.bytes;
+        if buffer.capacity() <= BUFFER_BYTES_MAX {
+            buffer.clear();
+            self.buffer = buffer;
         }
     }
 
     /// Makes the next group sync the active segment even if nothing new is in it.
     pub(super) fn confirm_active(&mut self) {
-        let segment = self.active.clone();
-        self.dirty.insert(segment.number, Dirty { segment, confirming: true });
+        self.unsynced.confirm(self.active.clone());
         self.filling.wants = Wants::Sync;
     }
 
@@ -398,7 +392,7 @@ impl State {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::base::{ErrorKind, Term};
+    use crate::base::{ErrorKind, SegmentNumber, Term};
     use crate::vfs::memory::MemoryVfs;
     use crate::vfs::{OpenMode, Vfs};
     use crate::wal::format::Salt;

@@ -6,9 +6,9 @@
 //!
 //! The bytes are in [`header`] and [`format`](mod@format), whose page is `docs/format/wal.md`;
 //! which record may follow which is decided once, in [`scan`]; drafting the next one is its
-//! mirror, `draft`. Groups are formed in `group`, written
-//! in `commit` by whom `turn` chooses, and told to readers by [`reach`]; who waits does so in
-//! `waiting`, or holds a handle of `asynchronous`.
+//! mirror, `draft`. Groups are formed in `group`, written in `commit` by whom `turn` chooses, when
+//! `linger` says, and told to readers by [`reach`]; who waits does so in `waiting`, or holds a
+//! handle of `asynchronous`.
 //!
 //! Invariants, cited where they rule:
 //!
@@ -29,9 +29,11 @@ mod group;
 pub mod header;
 pub mod identity;
 mod keeper;
+mod linger;
 mod log;
 mod mend;
 mod open;
+mod piece;
 pub mod reach;
 pub mod reader;
 mod recovery;
@@ -45,6 +47,7 @@ mod stats;
 mod survey;
 mod ticker;
 mod turn;
+mod unsynced;
 mod waiting;
 mod walk;
 

@@ -91,7 +91,7 @@ impl State {
             Some(Err(error)) => return Turn::Failed(error),
             None => {}
         }
-        if self.leading.is_none() {
+        if self.leading.is_none() && !self.linger.active {
             return Turn::Lead;
         }
         let taken = if is_planted(Plant::LeaderNotByGroup) {
@@ -99,7 +99,8 @@ impl State {
         } else {
             self.next_leader == Some(group)
         };
-        if group == self.filling.id && !taken {
+        // Who lingers leads the filling group.
+        if group == self.filling.id && !taken && !self.linger.active {
             self.next_leader = Some(group);
             return Turn::WaitToLead;
         }
@@ -126,6 +127,7 @@ impl State {
     pub(super) fn wants_keeper(&self) -> bool {
         self.filling.unattended
             && self.leading.is_none()
+            && !self.linger.active
             && self.next_leader != Some(self.filling.id)
             && self.failure.is_none()
     }

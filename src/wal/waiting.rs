@@ -36,6 +36,16 @@ impl Deadline {
     }
 }
 
+/// What became of one turn of one who waits.
+enum Step {
+    /// The group is done, or its deadline came first (false), or it never will be.
+    Done(Result<bool>),
+    /// Looks again; whether the time is over.
+    Again(bool),
+    /// Waits at the gate, having seen so many shakes, for so long.
+    Follow(u64, Option<Duration>),
+}
+
 impl Shared {
     /// Waits until the commit is as durable as asked, leading if nobody does.
     ///
@@ -46,11 +56,30 @@ impl Shared {
         if appended.done {
             return Ok(());
         }
+        let group = appended.group;
         let mut state = self.lock();
-        if self.wait_until(&mut state, appended.group, deadline)? {
-            return Ok(());
+        self.join(&mut state, group);
+        let mut late = false;
+        loop {
+            let (shakes, left) = match self.step_of(&mut state, group, deadline, late) {
+                Step::Done(Ok(true)) => return Ok(()),
+                Step::Done(Ok(false)) => return Err(past_deadline(appended.lsn)),
+                Step::Done(Err(error)) => return Err(error),
+                Step::Again(timed_out) => {
+                    late = timed_out;
+                    continue;
+                }
+                Step::Follow(shakes, left) => (shakes, left),
+            };
+            // Who is let through needs the append lock no more.
+            drop(state);
+            let waited = self.gate.wait(group, shakes, left);
+            if waited == Waited::Through {
+                return Ok(());
+            }
+            late = waited == Waited::Late;
+            state = self.lock();
         }
-        Err(past_deadline(appended.lsn))
     }
 
     pub(super) fn wait_for_group(
@@ -68,41 +97,71 @@ impl Shared {
         group: u64,
         deadline: Deadline,
     ) -> Result<bool> {
+        self.join(state, group);
         let mut late = false;
         loop {
-            if let Some(fate) = state.fate(group) {
-                if fate.is_err() {
-                    // It may have been the one who was to lead, and the first to see that somebody
-                    // panicked: those who count on it must look for themselves (T2).
-                    self.gate.open();
-                    self.tell_handles(state);
+            late = match self.step_of(state, group, deadline, late) {
+                Step::Done(told) => return told,
+                Step::Again(late) => late,
+                Step::Follow(shakes, left) => {
+                    let wait = || self.gate.wait(group, shakes, left);
+                    MutexGuard::unlocked(state, wait) == Waited::Late
                 }
-                return fate.map(|()| true);
-            }
-            let left = deadline.left(self.runtime.clock.as_ref());
-            if late || left == Some(Duration::ZERO) {
-                self.leave(state, group);
-                return Ok(false);
-            }
-            match state.turn(group) {
-                Turn::Done => return Ok(true),
-                Turn::Failed(error) => return Err(error),
-                Turn::Lead => self.lead(state),
-                Turn::WaitToLead => {
-                    late = wait_told(&self.next_leader, state, left);
-                    state.woken_to_lead(group);
-                }
-                Turn::Follow => {
-                    let shakes = state.shakes;
-                    let waited =
-                        MutexGuard::unlocked(state, || self.gate.wait(group, shakes, left));
-                    if waited == Waited::Through {
-                        return Ok(true);
-                    }
-                    late = waited == Waited::Late;
-                }
-            }
+            };
         }
+    }
+
+    /// Tells who lingers that one more stands waiting.
+    fn join(&self, state: &mut State, group: u64) {
+        if group == state.filling.id && state.linger.joined() {
+            self.complete.notify_one();
+        }
+    }
+
+    /// What one who waits for `group` does, up to where it would follow.
+    fn step_of(
+        &self,
+        state: &mut MutexGuard<'_, State>,
+        group: u64,
+        deadline: Deadline,
+        late: bool,
+    ) -> Step {
+        if let Some(fate) = state.fate(group) {
+            if fate.is_err() {
+                // It may have been the one who was to lead, and the first to see that somebody
+                // panicked: those who count on it must look for themselves (T2).
+                self.gate.open();
+                self.tell_handles(state);
+            }
+            return Step::Done(fate.map(|()| true));
+        }
+        let left = deadline.left(self.runtime.clock.as_ref());
+        if late || left == Some(Duration::ZERO) {
+            self.leave(state, group);
+            return Step::Done(Ok(false));
+        }
+        match state.turn(group) {
+            Turn::Done => return Step::Done(Ok(true)),
+            Turn::Failed(error) => return Step::Done(Err(error)),
+            Turn::Lead => match state.linger.begin() {
+                Some(time) => self.linger(state, time),
+                None => self.lead(state),
+            },
+            Turn::WaitToLead => {
+                let late = wait_told(&self.next_leader, state, left);
+                state.woken_to_lead(group);
+                return Step::Again(late);
+            }
+            Turn::Follow => return Step::Follow(state.shakes, left),
+        }
+        Step::Again(false)
+    }
+
+    /// Waits for those who are on their way back, with the others behind it; then looks again.
+    fn linger(&self, state: &mut MutexGuard<'_, State>, time: Duration) {
+        let before = state.linger.waiting();
+        let _complete = self.complete.wait_for(state, time);
+        state.linger.end(before);
     }
 
     /// Leaves `group` at a deadline: somebody else leads it, and if nobody waits, the keeper.

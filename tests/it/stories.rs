@@ -134,7 +134,7 @@ fn an_lsn_that_was_cut_away_and_given_again_is_read_once() {
     let store = open(&disk, 1).unwrap();
     let first = put(&store, 0, &"first ".repeat(300)).0;
     let crashes = every_crash(&disk, || {
-        for key in 1..8 {
+        for key in 1..11 {
             let text = format!("torn {key} away ").repeat(110);
             store.commit(batch(key, &text, Durability::Buffered)).unwrap();
         }

@@ -8,7 +8,7 @@ use crate::base::{SegmentNumber, Seq};
 use crate::vfs::File;
 
 use super::super::format::{Kind, RECORDS_START, Salt};
-use super::super::group::Piece;
+use super::super::piece::Piece;
 use super::super::scan::{Found, Position, read_record};
 use super::super::segment::Segment;
 
@@ -100,10 +100,11 @@ impl Disk {
     /// Writes the first `len` bytes of `piece`.
     pub(super) fn write(&mut self, piece: &Piece, len: usize) {
         let found = self.held.iter_mut().find(|held| held.segment.number == piece.segment.number);
-        let from = to_usize(piece.start);
-        let there = found.and_then(|held| held.written.get_mut(from..from + piece.bytes.len()));
+        let (start, bytes) = piece.to_write();
+        let from = to_usize(start);
+        let there = found.and_then(|held| held.written.get_mut(from..from + bytes.len()));
         assert!(there.is_some(), "a piece is written where no segment is");
-        for (there, byte) in there.unwrap_or_default().iter_mut().zip(&piece.bytes).take(len) {
+        for (there, byte) in there.unwrap_or_default().iter_mut().zip(bytes).take(len) {
             assert!(*there == 0 || there == byte, "a place is written again with other bytes, G2");
             *there = *byte;
         }

@@ -1,0 +1,67 @@
+//! Which segments a sync must still reach, or confirm.
+
+use std::collections::BTreeMap;
+
+use crate::base::SegmentNumber;
+use crate::base::mark::{Mark, hit};
+use crate::base::plant::{Plant, is_planted};
+
+use super::segment::Segment;
+
+/// A segment with bytes that a sync must still reach, or confirm.
+#[derive(Debug)]
+struct Dirty {
+    segment: Segment,
+    /// It was sealed when last synced: one more sync confirms it, and it is done.
+    confirming: bool,
+}
+
+/// Segments to sync, oldest first.
+#[derive(Debug, Default)]
+pub(super) struct Unsynced(BTreeMap<SegmentNumber, Dirty>);
+
+impl Unsynced {
+    /// Bytes of `segment` go to the disk now.
+    pub(super) fn written(&mut self, segment: &Segment) {
+        match self.0.get_mut(&segment.number) {
+            Some(dirty) => dirty.confirming = false,
+            None => self.insert(segment.clone(), false),
+        }
+    }
+
+    /// `segment` is to be synced once more, though nothing new is in it.
+    pub(super) fn confirm(&mut self, segment: Segment) {
+        self.insert(segment, true);
+    }
+
+    fn insert(&mut self, segment: Segment, confirming: bool) {
+        self.0.insert(segment.number, Dirty { segment, confirming });
+    }
+
+    /// What a sync of now has to reach.
+    pub(super) fn to_sync(&self) -> Vec<Segment> {
+        let mut all: Vec<_> = self.0.values().map(|dirty| dirty.segment.clone()).collect();
+        if is_planted(Plant::OnlyLastSegmentSynced) {
+            all.drain(..all.len().saturating_sub(1));
+        }
+        all
+    }
+
+    /// `synced` were synced, while records went on in segment `last`. That one will be synced
+    /// again anyway; a sealed one needs one more sync, because a file system may report a failed
+    /// sync at the next.
+    pub(super) fn settle(&mut self, synced: &[Segment], last: Option<SegmentNumber>) {
+        for segment in synced {
+            let Some(dirty) = self.0.get_mut(&segment.number) else { continue };
+            if dirty.confirming && Some(segment.number) != last {
+                hit(Mark::SealedConfirmed);
+            }
+            let again = !dirty.confirming && Some(segment.number) != last;
+            if !again || is_planted(Plant::SealedNotConfirmed) {
+                self.0.remove(&segment.number);
+            } else {
+                dirty.confirming = true;
+            }
+        }
+    }
+}
