@@ -76,6 +76,19 @@ fn groups_are_measured_in_the_order_of_the_threads_given() {
 }
 
 #[test]
+fn asynchronous_commits_and_batches_share_their_syncs() {
+    let (dir, store) = place();
+    let lines = bench(&store, &["async"]).ok().lines();
+    check(&lines, "async");
+    assert!(lines[0]["syncs"].as_u64() < lines[0]["ops"].as_u64(), "{lines:?}");
+    let lines = bench(&store, &["ingest", "--value-bytes", "10"]).ok().lines();
+    check(&lines, "ingest");
+    let (syncs, ops) = (lines[0]["syncs"].as_u64().unwrap(), lines[0]["ops"].as_u64().unwrap());
+    assert!(ops.is_multiple_of(1000) && syncs >= ops / 1000, "{lines:?}");
+    assert_eq!(names_in(dir.path()), [""; 0]);
+}
+
+#[test]
 fn recovery_and_the_ways_of_syncing_are_measured() {
     let (dir, store) = place();
     let lines = bench(&store, &["recover", "--log-bytes", "1048576"]).ok().lines();

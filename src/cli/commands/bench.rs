@@ -23,6 +23,10 @@ enum Kind {
     Commit,
     /// Durable commits of many threads, in turns with as many threads that write raw pages
     Group,
+    /// Asynchronous commits of one thread, at most 1,000 under way, each counted when it is durable
+    Async,
+    /// Durable batches of 1,000 values, in turns with raw writes of the same pages
+    Ingest,
     /// The time to open what a killed writer left
     Recover,
     /// Which way of making a page durable this disk likes
@@ -76,6 +80,8 @@ pub(in crate::cli) fn run(args: BenchArgs, context: &mut Context) -> Result<Outc
         kind: match args.kind {
             Kind::Commit => BenchKind::Commit,
             Kind::Group => BenchKind::Group,
+            Kind::Async => BenchKind::Async,
+            Kind::Ingest => BenchKind::Ingest,
             Kind::Recover => BenchKind::Recover,
             Kind::Calibrate => BenchKind::Calibrate,
         },

@@ -6,6 +6,8 @@
 //!
 //! - `commit`: one committer, one sync for each commit.
 //! - `group`: many committers, who share syncs.
+//! - `async`: one committer who waits for none of its commits (`outstanding`).
+//! - `ingest`: one committer of large batches.
 //! - `recover`: the time to open what a killed writer left.
 //! - `calibrate`: which way of syncing this disk likes.
 //!
@@ -16,7 +18,9 @@
 mod calibrate;
 mod commit;
 mod group;
+mod ingest;
 pub mod numbers;
+mod outstanding;
 pub mod place;
 mod raw;
 mod recover;

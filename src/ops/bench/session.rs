@@ -9,7 +9,7 @@ use crate::vfs::{Runtime, os};
 
 use super::numbers::Measurement;
 use super::place::FreshDir;
-use super::{calibrate, commit, group, recover};
+use super::{calibrate, commit, group, ingest, outstanding, recover};
 
 /// Bytes of log that a measurement writes before it ends, whatever time is left.
 const LOG_BYTES_MAX: u64 = 1 << 30;
@@ -22,6 +22,10 @@ pub enum BenchKind {
     Commit,
     /// Commits of many threads.
     Group,
+    /// Asynchronous commits of one thread.
+    Async,
+    /// Durable batches of one thread.
+    Ingest,
     /// Opening what a killed writer left.
     Recover,
     /// Ways of syncing.
@@ -83,6 +87,8 @@ pub fn bench<'a>(
     match request.kind {
         BenchKind::Commit => commit::run(&mut session),
         BenchKind::Group => group::run(&mut session),
+        BenchKind::Async => outstanding::run(&mut session),
+        BenchKind::Ingest => ingest::run(&mut session),
         BenchKind::Recover => recover::run(&mut session),
         BenchKind::Calibrate => calibrate::run(&mut session),
     }

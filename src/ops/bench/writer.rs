@@ -2,7 +2,7 @@
 
 use crate::base::Result;
 use crate::base::codec::widen;
-use crate::store::{Batch, Keyspace, Store};
+use crate::store::{Batch, Handle, Keyspace, Store};
 use crate::wal::Durability;
 
 /// Bytes of values that all writers of a measurement keep in memory.
@@ -48,6 +48,24 @@ impl<'a> Writer<'a> {
         // Spread over the tree, as keys of real use are.
         let spread = (number % self.keys).wrapping_mul(0x9e37_79b9_7f4a_7c15);
         [spread.to_le_bytes(), self.number.to_le_bytes()].concat()
+    }
+
+    /// Commits without waiting for the disk.
+    pub(super) fn submit(&mut self) -> Result<Handle> {
+        let mut batch = Batch::new();
+        batch.put(&self.keyspace, &self.key(self.next), &self.value);
+        self.next += 1;
+        self.store.commit_async(batch)
+    }
+
+    /// Commits `count` values together, durably.
+    pub(super) fn ingest(&mut self, count: u64) -> Result<()> {
+        let mut batch = Batch::new();
+        for number in self.next..self.next + count {
+            batch.put(&self.keyspace, &self.key(number), &self.value);
+        }
+        self.next += count;
+        self.store.commit(batch).map(|_| ())
     }
 
     pub(super) fn commit(&mut self, durability: Durability) -> Result<()> {
