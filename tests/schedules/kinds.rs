@@ -6,9 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use shuttle::Runner;
 use shuttle::scheduler::{PctScheduler, RandomScheduler};
 
-use crate::{
-    asynchronous, closing, conflicts, crashing, faults, following, recovering, rotation,
-};
+use crate::{asynchronous, closing, conflicts, crashing, faults, following, recovering, rotation};
 
 /// A name, and one schedule of the kind, which says whether it counts: whether the log was
 /// rotated, or something failed.
