@@ -15,6 +15,7 @@ use super::batch::{Batch, Keyspace};
 use super::directory::Directory;
 use super::iter::Iter;
 use super::memtable::{KeyValue, Memtable, Version};
+use super::replay::Replay;
 use super::requests::Requests;
 use super::snapshot::{Pins, Snapshot, key_value};
 use super::write;
@@ -104,18 +105,10 @@ impl StoreBuilder {
             );
             return Err(Error::new(ErrorKind::Invalid, what));
         }
-        let (directory, mut requests) = (Directory::default(), Requests::default());
-        let mut memtable = Memtable::default();
-        let mut replay = |record: &Record<'_>| {
-            let target = write::Target {
-                memtable: &mut memtable,
-                directory: &directory,
-                requests: &mut requests,
-            };
-            // Nobody reads yet: everything but the newest version can go.
-            write::replay(record, target)
-        };
-        let wal = Wal::open(&self.path, &self.runtime, &self.settings, &mut replay)?;
+        let (directory, mut replay) = (Directory::default(), Replay::default());
+        let mut take = |record: &Record<'_>| replay.take(record, &directory);
+        let wal = Wal::open(&self.path, &self.runtime, &self.settings, &mut take)?;
+        let (memtable, requests) = replay.finish();
         let inner = Inner {
             wal,
             memtable: RwLock::new(memtable),

@@ -56,7 +56,7 @@ pub(super) enum End {
 pub(super) type KeyRange = (Bound<Vec<u8>>, Bound<Vec<u8>>);
 
 /// The ordered tree of versions.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, PartialEq)]
 pub(super) struct Memtable {
     keyspaces: BTreeMap<KeyspaceId, BTreeMap<Key, Versions>>,
     /// Deletions whose key can go once they are below the horizon, oldest first.
@@ -66,6 +66,33 @@ pub(super) struct Memtable {
 }
 
 impl Memtable {
+    /// The tree of these versions: one for each key, by keyspace and key.
+    pub(super) fn from_sorted(entries: impl Iterator<Item = (KeyspaceId, Key, Version)>) -> Self {
+        let (mut tree, mut entries) = (Self::default(), entries.peekable());
+        while let Some((keyspace, ..)) = entries.peek() {
+            let (keyspace, mut bytes) = (*keyspace, 0);
+            let of_this = std::iter::from_fn(|| {
+                let (_, key, version) = entries.next_if(|(other, ..)| *other == keyspace)?;
+                bytes += key.len() + value_len(&version);
+                Some((key, vec![version]))
+            });
+            let keys: BTreeMap<Key, Versions> = of_this.collect();
+            tree.keyspaces.insert(keyspace, keys);
+            tree.bytes += bytes;
+        }
+        tree
+    }
+
+    /// Forgets every key whose last version is a deletion at or below the horizon, and keyspaces
+    /// that are empty then.
+    #[cfg(any(test, feature = "sim"))]
+    pub(super) fn forget_all_deleted(&mut self, horizon: Lsn) {
+        while self.deleted.front().is_some_and(|(lsn, ..)| *lsn <= horizon) {
+            self.forget_deleted(horizon);
+        }
+        self.keyspaces.retain(|_, keys| !keys.is_empty());
+    }
+
     /// Adds a version, which is newer than every version of its key.
     pub(super) fn apply(
         &mut self,
@@ -74,16 +101,17 @@ impl Memtable {
         version: Version,
         horizon: Lsn,
     ) {
-        self.bytes += key.len() + value_len(&version);
-        let lsn = version.lsn;
-        let is_deletion = version.value.is_none();
+        let (lsn, is_deletion) = (version.lsn, version.value.is_none());
+        let added = key.len() + value_len(&version);
         let keys = self.keyspaces.entry(keyspace).or_default();
         let Some(versions) = keys.get_mut(key) else {
             if !is_deletion {
+                self.bytes += added;
                 keys.insert(key.into(), vec![version]);
             }
             return;
         };
+        self.bytes += added;
         assert!(versions.last().is_none_or(|last| last.lsn < lsn), "versions only get newer");
         versions.push(version);
         // M1: the versions before the newest one at or below the horizon cannot be asked for.
@@ -157,7 +185,7 @@ impl Memtable {
     }
 }
 
-fn value_len(version: &Version) -> usize {
+pub(super) fn value_len(version: &Version) -> usize {
     version.value.as_ref().map_or(0, |value| value.len())
 }
 
@@ -230,6 +258,13 @@ mod tests {
         assert!(table.get(KS, b"a", Lsn(1)).is_some());
         table.forget_deleted(Lsn(2));
         assert_eq!((table.get(KS, b"a", Lsn(9)), table.bytes()), (None, 0));
+    }
+
+    #[test]
+    fn to_delete_what_is_not_there_takes_no_memory() {
+        let mut table = Memtable::default();
+        table.apply(KS, b"a", version(1, None), Lsn::ZERO);
+        assert_eq!((table.get(KS, b"a", Lsn(1)), table.bytes()), (None, 0));
     }
 
     #[test]

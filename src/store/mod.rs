@@ -23,8 +23,11 @@ mod batch;
 mod directory;
 pub mod format;
 mod handle;
+#[cfg(any(test, feature = "sim"))]
+mod inserted;
 mod iter;
 mod memtable;
+mod replay;
 mod requests;
 mod snapshot;
 mod write;

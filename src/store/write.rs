@@ -3,8 +3,6 @@
 use crate::base::mark::{Mark, hit};
 use crate::base::plant::{Plant, is_planted};
 use crate::base::{Error, ErrorKind, KeyspaceId, Lsn, Result, Timestamp};
-use crate::wal::format::Kind;
-use crate::wal::scan::Record;
 use crate::wal::{Appending, Deadline, Durability, Payload};
 
 use super::asynchronous::Handle;
@@ -24,38 +22,55 @@ pub(super) enum OnConflict {
     ReturnAtOnce,
 }
 
-/// Where entries go.
-pub(super) struct Target<'a> {
-    pub(super) memtable: &'a mut Memtable,
-    pub(super) directory: &'a Directory,
-    pub(super) requests: &'a mut Requests,
+/// What an entry makes of its key; learns of a keyspace that it creates. For live commits and for
+/// replay alike (L5).
+pub(super) fn version(
+    entry: &Entry<'_>,
+    (lsn, time): (Lsn, Timestamp),
+    directory: &Directory,
+) -> Version {
+    let value = match entry.change {
+        Change::Put(value) => {
+            if entry.keyspace == DIRECTORY
+                && let Some((keyspace, id)) = parse_directory_entry(entry.key, value)
+            {
+                directory.learn(keyspace, id);
+            }
+            Some(value.into())
+        }
+        Change::Delete(_) => None,
+    };
+    Version { lsn, time, value }
 }
 
-/// Puts a decoded commit into the tree: for live commits and for replay alike (L5).
-fn apply(decoded: &Decoded<'_>, lsn: Lsn, time: Timestamp, horizon: Lsn, target: &mut Target<'_>) {
+/// Puts a decoded commit into the tree.
+pub(super) fn apply(
+    decoded: &Decoded<'_>,
+    at: (Lsn, Timestamp),
+    horizon: Lsn,
+    memtable: &mut Memtable,
+    directory: &Directory,
+) {
     for entry in &decoded.entries {
-        let value = match entry.change {
-            Change::Put(value) => {
-                if entry.keyspace == DIRECTORY
-                    && let Some((keyspace, id)) = parse_directory_entry(entry.key, value)
-                {
-                    target.directory.learn(keyspace, id);
-                }
-                Some(value.into())
-            }
-            Change::Delete(_) => None,
-        };
-        let version = Version { lsn, time, value };
-        target.memtable.apply(entry.keyspace, entry.key, version, horizon);
+        let version = version(entry, at, directory);
+        memtable.apply(entry.keyspace, entry.key, version, horizon);
     }
+    memtable.forget_deleted(horizon);
+}
+
+/// Keeps what the request of a commit was answered, for whoever repeats it.
+pub(super) fn keep_answer(
+    decoded: &Decoded<'_>,
+    (lsn, time): (Lsn, Timestamp),
+    requests: &mut Requests,
+) {
     if let Some(request) = decoded.request {
         let reply = request.reply.into();
-        target.requests.keep(request.id, Answer { lsn, time, reply });
+        requests.keep(request.id, Answer { lsn, time, reply });
     }
-    target.memtable.forget_deleted(horizon);
 }
 
-fn undecodable(fault: DecodeFault, lsn: Lsn) -> Error {
+pub(super) fn undecodable(fault: DecodeFault, lsn: Lsn) -> Error {
     match fault {
         DecodeFault::Newer(what) => {
             let what = format!("{what}, which this version of jidoka does not know; upgrade");
@@ -71,23 +86,6 @@ fn undecodable(fault: DecodeFault, lsn: Lsn) -> Error {
         }
     }
     .at_lsn(lsn)
-}
-
-/// Applies a record of the log at open; everything but each key's newest version can go.
-pub(super) fn replay(record: &Record<'_>, mut target: Target<'_>) -> Result<()> {
-    if record.header.kind != Kind::Commit {
-        return Ok(());
-    }
-    let (lsn, time) = (record.header.lsn, record.header.time);
-    let mut decoded = decode(record.payload).map_err(|fault| undecodable(fault, lsn))?;
-    if is_planted(Plant::DeletionNotReplayed) {
-        decoded.entries.retain(|entry| matches!(entry.change, Change::Put(_)));
-    }
-    if is_planted(Plant::RequestsNotReplayed) {
-        decoded.request = None;
-    }
-    apply(&decoded, lsn, time, lsn, &mut target);
-    Ok(())
 }
 
 /// The payload of a batch, and the conditions it depends on, with keyspaces as numbers.
@@ -189,15 +187,11 @@ impl Appending for Live<'_> {
         let horizon = self.inner.pins.horizon(|| self.inner.wal.visible());
         let mut memtable = self.inner.memtable.write();
         let mut requests = self.inner.requests.lock();
-        let mut target = Target {
-            memtable: &mut memtable,
-            directory: &self.inner.directory,
-            requests: &mut requests,
-        };
         let decoded = decode(self.prepared.payload.bytes());
         assert!(decoded.is_ok(), "a batch was encoded that cannot be decoded: {decoded:?}");
         if let Ok(decoded) = decoded {
-            apply(&decoded, lsn, time, horizon, &mut target);
+            apply(&decoded, (lsn, time), horizon, &mut memtable, &self.inner.directory);
+            keep_answer(&decoded, (lsn, time), &mut requests);
         }
     }
 }

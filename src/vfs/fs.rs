@@ -28,6 +28,24 @@ pub struct DirEntry {
     pub is_dir: bool,
 }
 
+/// How a large file is read best: told by the disk, so that a simulated one decides the order of
+/// every call, and tests choose pieces as small as their files.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Reading {
+    /// Threads of one caller that may read at the same time with profit. With one, the caller
+    /// reads alone, and the order of its calls is always the same.
+    pub threads: usize,
+    /// Bytes to read at once.
+    pub piece: usize,
+}
+
+impl Default for Reading {
+    /// One thread; half a MiB, which stays in the cache of a core until it was looked at.
+    fn default() -> Self {
+        Self { threads: 1, piece: 512 << 10 }
+    }
+}
+
 /// An exclusive hold on a path, released when dropped or when the process ends.
 pub trait Lock: Debug + Send + Sync {
     /// Whether this process took it, and not one that forked this process: a copy of a hold in
@@ -86,6 +104,11 @@ pub trait Vfs: Debug + Send + Sync {
     /// # Errors
     /// As the file system says; which names survive a crash is then unknown.
     fn sync_dir(&self, dir: &Path) -> io::Result<()>;
+
+    /// How a large file is read best.
+    fn reading(&self) -> Reading {
+        Reading::default()
+    }
 
     /// Takes the exclusive lock of the file at `path`, creating the file when it is missing.
     ///

@@ -19,6 +19,6 @@ mod scheduled;
 pub mod sync;
 pub mod thread;
 
-pub use fs::{DirEntry, File, FileExt, Lock, OpenMode, Vfs};
+pub use fs::{DirEntry, File, FileExt, Lock, OpenMode, Reading, Vfs};
 pub use replace::replace_file;
 pub use runtime::{Background, Clock, Rng, Runtime};

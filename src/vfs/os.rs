@@ -7,7 +7,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use super::fs::{DirEntry, File, Lock, OpenMode, Vfs};
+use super::fs::{DirEntry, File, Lock, OpenMode, Reading, Vfs};
 use super::runtime::{Clock, Rng};
 use crate::base::Timestamp;
 
@@ -58,6 +58,11 @@ impl Vfs for OsVfs {
         // A relative path with one component has the empty parent, which means "here".
         let dir = if dir.as_os_str().is_empty() { Path::new(".") } else { dir };
         fs::File::open(dir)?.sync_all()
+    }
+
+    fn reading(&self) -> Reading {
+        let threads = std::thread::available_parallelism().map_or(1, usize::from);
+        Reading { threads, ..Reading::default() }
     }
 
     fn lock(&self, path: &Path) -> io::Result<Box<dyn Lock>> {

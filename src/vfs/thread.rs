@@ -56,6 +56,12 @@ pub fn spawn_scoped<'scope, T: Send + 'scope>(
     OsBuilder::new().name(name.to_owned()).spawn_scoped(scope, body)
 }
 
+/// Whether the caller's thread is being unwound by a panic.
+#[must_use]
+pub fn is_panicking() -> bool {
+    std::thread::panicking()
+}
+
 /// Waits; for the shells of programs and tests, never for the engine.
 pub fn sleep(time: Duration) {
     std::thread::sleep(time);

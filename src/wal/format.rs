@@ -239,6 +239,16 @@ impl RecordHeader {
         Ok(header)
     }
 
+    /// The kind and the length of the record that `bytes` begin with, as its header says and
+    /// nothing has checked; `None` where there is none.
+    #[must_use]
+    pub fn glimpse(bytes: &[u8]) -> Option<(Kind, u64)> {
+        let header = bytes.first_chunk::<RECORD_HEADER>()?;
+        let kind = Kind::from_number(*header.get(36)?)?;
+        let length = u32::from_le_bytes(*header.get(4..)?.first_chunk()?);
+        Some((kind, padded(to_u64(RECORD_HEADER) + u64::from(length))))
+    }
+
     /// Bytes of the whole record: header, payload, padding.
     #[must_use]
     pub fn record_len(&self) -> u64 {

@@ -20,12 +20,13 @@ use crate::vfs::FileExt;
 
 use super::draft::{Draft, Payload, Spot, Writer, end_payload, start_payload};
 use super::format::{Kind, RECORD_HEADER, RECORDS_START, SEGMENT_START_LEN, page_ceil, page_floor};
+use super::kept::Kept;
 use super::recovery::LastSeen;
 use super::saved::{Part, SavedTail};
 use super::scan::Position;
 use super::segment::{PREPARING_SUFFIX, Segment, SegmentDir, shown_path, sync_twice};
 use super::settings::RecoveryReport;
-use super::walk::{Kept, Walked, segments_present};
+use super::walk::{Walked, segments_present};
 
 /// Where appending goes on.
 #[derive(Debug)]
@@ -48,8 +49,7 @@ fn tail_missing() -> Error {
 /// Goes on after the last record of a log that was closed cleanly, or was made just now.
 pub(super) fn continue_in_place(walked: &mut Walked) -> Result<Mended> {
     let tail = walked.kept.pop_back().ok_or_else(tail_missing)?;
-    let from = to_usize(page_floor(tail.end));
-    let page = tail.bytes.get(from..to_usize(tail.end)).unwrap_or_default().to_vec();
+    let page = tail.between(page_floor(tail.end), tail.end).to_vec();
     let empty = tail.end == RECORDS_START;
     Ok(Mended {
         segment: tail.segment,
@@ -112,10 +112,11 @@ fn end_tail(walked: &mut Walked, fresh: &Segment) -> Result<()> {
     let start = start_payload(walked.predecessor.as_ref());
     let position = &mut walked.position;
     let Some(tail) = walked.kept.back_mut() else { return Err(tail_missing()) };
-    tail.bytes.truncate(to_usize(tail.end));
+    let from = tail.from;
+    tail.bytes.truncate(to_usize(tail.end - from));
     let mut draft = |kind, payload: &Payload| {
         let writer = Writer { term: position.term, leader: 0 };
-        let spot = Spot { salt: tail.segment.salt, offset: to_u64(tail.bytes.len()) };
+        let spot = Spot { salt: tail.segment.salt, offset: from + to_u64(tail.bytes.len()) };
         let draft = Draft { kind, writer, time: position.time, payload };
         position.draft(&draft, spot, &mut tail.bytes);
     };
@@ -124,8 +125,8 @@ fn end_tail(walked: &mut Walked, fresh: &Segment) -> Result<()> {
         draft(Kind::SegmentStart, &start);
     }
     draft(Kind::SegmentEnd, &end_payload(fresh));
-    tail.end = to_u64(tail.bytes.len());
-    tail.bytes.resize(to_usize(page_ceil(tail.end)), 0);
+    tail.end = from + to_u64(tail.bytes.len());
+    tail.bytes.resize(to_usize(page_ceil(tail.end) - from), 0);
     Ok(())
 }
 
@@ -139,8 +140,7 @@ fn unproven(walked: &Walked) -> Vec<Part> {
     let starts = first.chain(std::iter::repeat(RECORDS_START));
     let part = |(kept, from): (&Kept, u64)| {
         let offset = if from == RECORDS_START { 0 } else { page_floor(from) };
-        let end = page_ceil(kept.end).min(to_u64(kept.bytes.len()));
-        let bytes = kept.bytes.get(to_usize(offset)..to_usize(end)).unwrap_or_default().to_vec();
+        let bytes = kept.between(offset, page_ceil(kept.end)).to_vec();
         let Segment { number, salt, .. } = kept.segment;
         Part { segment: number, salt, offset, bytes }
     };

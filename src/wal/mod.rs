@@ -20,7 +20,10 @@
 //!
 //! The log must never know: keys, values, documents. A payload is bytes.
 
+mod ahead;
 mod asynchronous;
+mod beyond;
+mod chunk;
 mod commit;
 mod create;
 mod draft;
@@ -29,10 +32,12 @@ mod group;
 pub mod header;
 pub mod identity;
 mod keeper;
+mod kept;
 mod linger;
 mod log;
 mod mend;
 mod open;
+mod overlaid;
 mod piece;
 pub mod reach;
 pub mod reader;

@@ -77,6 +77,7 @@ pub(super) fn open(
     let (label, decision) = decide(&observation(&seen, &walked));
     let mut report = RecoveryReport {
         case: made.unwrap_or(label),
+        segments: walked.segments,
         records: walked.records,
         bytes: walked.bytes,
         ..RecoveryReport::default()

@@ -14,12 +14,14 @@ use crate::base::limits::PAGE;
 use crate::base::{Error, ErrorKind, Lsn, Result, SegmentNumber, Seq};
 use crate::vfs::{File, FileExt, OpenMode, Runtime};
 
+use super::beyond::{Window, find};
 use super::format::{RECORDS_START, RecordFault, RecordHeader, Salt};
 use super::header::{HeaderFault, SegmentHeader};
 use super::identity::Identity;
 use super::open::existing_identity;
+use super::overlaid::Overlaid;
 use super::saved::SavedTail;
-use super::scan::{Found, Neighbours, Position, Record, find_claim, read_record};
+use super::scan::{Found, Neighbours, Position, Record, claims, read_record};
 use super::segment::{SegmentDir, shown_path};
 use super::walk::{TAIL_SHORT, segments_present};
 
@@ -89,7 +91,7 @@ pub struct LogReader {
     /// Records read but not proven durable yet.
     waiting: std::collections::VecDeque<OwnedRecord>,
     /// What an interrupted recovery was writing again when the reader was opened.
-    saved: SavedTail,
+    saved: Arc<SavedTail>,
 }
 
 /// Records held back for a claim; a group is far smaller.
@@ -104,7 +106,7 @@ impl LogReader {
         let identity = existing_identity(dir, runtime)?;
         let segments = SegmentDir::of_store(dir, runtime, &identity);
         Ok(Self {
-            saved: SavedTail::load(&segments)?,
+            saved: Arc::new(SavedTail::load(&segments)?),
             dir: segments,
             identity,
             segment: None,
@@ -318,20 +320,23 @@ impl LogReader {
             }
             let path = shown_path(number);
             let fail = |error| Error::io("read the log", &path, error);
-            let opened = self.dir.runtime.vfs.open(&self.dir.file_path(number), OpenMode::Read);
-            let mut bytes = match opened {
-                Ok(file) => file.read_whole(self.dir.segment_bytes).map_err(fail)?,
+            let mut window = Window { start: 0, bytes: Vec::new() };
+            let first = &mut window.bytes;
+            let file = match Overlaid::open(&self.dir, number, OpenMode::Read, &self.saved, first) {
+                Ok(file) if file.is_longer => return Err(fail(io::ErrorKind::FileTooLarge.into())),
+                Ok(file) => file,
                 Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
                 Err(error) => return Err(fail(error)),
             };
-            self.saved.lay_over_segment(number, &mut bytes);
-            let Ok(header) = SegmentHeader::decode(bytes.get(..PAGE).unwrap_or(&bytes)) else {
+            let page = window.bytes.get(..PAGE).unwrap_or(&window.bytes);
+            let Ok(header) = SegmentHeader::decode(page) else { continue };
+            if header.store_id != self.dir.store_id {
                 continue;
-            };
+            }
             let from = if number == tail { self.offset } else { RECORDS_START };
-            if header.store_id == self.dir.store_id
-                && let Some((at, _)) = find_claim(&bytes, from, header.salt, hole)
-            {
+            let wanted = |header: &RecordHeader| claims(header, hole);
+            let found = find((&file, header.salt), &mut window, from, &wanted).map_err(fail)?;
+            if let Some((at, _)) = found {
                 return Ok(Some((at, path)));
             }
         }

@@ -12,14 +12,12 @@ use std::path::Path;
 
 use crate::base::checksum::{crc32c, hash64};
 use crate::base::codec::{Cursor, Malformed, to_u64, to_usize};
-use crate::base::limits::PAGE;
 use crate::base::mark::{Mark, hit};
 use crate::base::plant::{Plant, is_planted};
 use crate::base::{Error, ErrorKind, Result, SegmentNumber, StoreId};
 use crate::vfs::{FileExt, OpenMode, replace_file};
 
 use super::format::{Layout, Salt};
-use super::header::SegmentHeader;
 use super::segment::{DIR_NAME, SegmentDir};
 use super::walk::segments_present;
 
@@ -155,12 +153,6 @@ impl SavedTail {
                 place.copy_from_slice(saved);
             }
         }
-    }
-
-    /// [`SavedTail::lay_over`] a whole segment, whose header says its salt.
-    pub(super) fn lay_over_segment(&self, segment: SegmentNumber, bytes: &mut [u8]) {
-        let header = SegmentHeader::decode(bytes.get(..PAGE).unwrap_or(bytes));
-        self.lay_over((segment, header.ok().map(|header| header.salt)), 0, bytes);
     }
 }
 

@@ -109,6 +109,18 @@ pub enum Found<'a> {
     Fault(RecordFault),
 }
 
+/// What stands at a place of a segment, whatever was before it.
+#[non_exhaustive]
+#[derive(Debug, PartialEq, Eq)]
+pub enum Whole<'a> {
+    /// A record that is what was written.
+    Record(Record<'a>),
+    /// As [`Found::NeedBytes`].
+    NeedBytes(usize),
+    /// No record.
+    Fault(RecordFault),
+}
+
 /// Reads the record at `offset` of a segment from `window`, which begins there.
 ///
 /// `segment_bytes` bounds the length before it is believed (L9).
@@ -120,33 +132,51 @@ pub fn read_record<'a>(
     salt: Salt,
     position: &Position,
 ) -> Found<'a> {
-    if window.len() < RECORD_HEADER {
-        return Found::NeedBytes(RECORD_HEADER);
-    }
-    let header = match RecordHeader::decode(window, salt, offset) {
-        Ok(header) => header,
-        Err(fault) => return Found::Fault(fault),
-    };
-    let end_room = if header.kind == Kind::SegmentEnd { 0 } else { to_u64(SEGMENT_END_LEN) };
-    if offset + header.record_len() + end_room > segment_bytes {
-        return Found::Fault(RecordFault::Invalid("the record does not fit in the segment"));
-    }
-    let len = to_usize(header.record_len());
-    let Some(record) = window.get(..len) else { return Found::NeedBytes(len) };
-    match check(record, &header, position) {
-        Ok((payload, position)) => Found::Record(Record { header, payload, offset }, position),
-        Err(fault) => Found::Fault(fault),
+    match read_whole(window, offset, segment_bytes, salt) {
+        Whole::Record(record) => match position.after(&record.header) {
+            Ok(position) => Found::Record(record, position),
+            Err(fault) => Found::Fault(fault),
+        },
+        Whole::NeedBytes(len) => Found::NeedBytes(len),
+        Whole::Fault(fault) => Found::Fault(fault),
     }
 }
 
-fn check<'a>(
-    record: &'a [u8],
-    header: &RecordHeader,
-    position: &Position,
-) -> Result<(&'a [u8], Position), RecordFault> {
-    let payload = intact_payload(record, header)
-        .ok_or(RecordFault::Invalid("the payload hash does not match"))?;
-    Ok((payload, position.after(header)?))
+/// [`read_record`] without asking whether it is the next one: so that records can be checked
+/// apart from each other.
+#[must_use]
+pub fn read_whole(window: &[u8], offset: u64, segment_bytes: u64, salt: Salt) -> Whole<'_> {
+    if window.len() < RECORD_HEADER {
+        return Whole::NeedBytes(RECORD_HEADER);
+    }
+    let header = match read_fitting(window, offset, segment_bytes, salt) {
+        Ok(header) => header,
+        Err(fault) => return Whole::Fault(fault),
+    };
+    let len = to_usize(header.record_len());
+    let Some(record) = window.get(..len) else { return Whole::NeedBytes(len) };
+    match intact_payload(record, &header) {
+        Some(payload) => Whole::Record(Record { header, payload, offset }),
+        None => Whole::Fault(RecordFault::Invalid("the payload hash does not match")),
+    }
+}
+
+/// The header at `offset` of a segment, whose record fits into it.
+///
+/// # Errors
+/// [`RecordFault`].
+pub fn read_fitting(
+    window: &[u8],
+    offset: u64,
+    segment_bytes: u64,
+    salt: Salt,
+) -> Result<RecordHeader, RecordFault> {
+    let header = RecordHeader::decode(window, salt, offset)?;
+    let end_room = if header.kind == Kind::SegmentEnd { 0 } else { to_u64(SEGMENT_END_LEN) };
+    if offset + header.record_len() + end_room > segment_bytes {
+        return Err(RecordFault::Invalid("the record does not fit in the segment"));
+    }
+    Ok(header)
 }
 
 /// The payload of a whole record, if it is what was written, padding included.
@@ -189,41 +219,79 @@ impl Neighbours {
     }
 }
 
-/// The first intact record at or after `from` that claims a seq at or beyond `hole`.
+/// Whether a record claims a seq at or beyond `hole`.
 ///
 /// Such a record proves that the hole was once whole, so it is damage and not the end (L4).
 #[must_use]
+pub const fn claims(header: &RecordHeader, hole: Seq) -> bool {
+    header.claim.0 >= hole.0 && header.seq.0 > header.claim.0
+}
+
+/// The first intact record at or after `from` that claims a seq at or beyond `hole`.
+#[must_use]
 pub fn find_claim(segment: &[u8], from: u64, salt: Salt, hole: Seq) -> Option<(u64, RecordHeader)> {
-    let claims = |header: &RecordHeader| header.claim >= hole && header.seq > header.claim;
-    find_record(segment, from, salt, &claims)
+    find_record(segment, from, salt, &|header| claims(header, hole))
 }
 
 /// The first intact record at or after `from` that `wanted` wants.
+#[must_use]
+pub fn find_record(
+    segment: &[u8],
+    mut from: u64,
+    salt: Salt,
+    wanted: &Wanted<'_>,
+) -> Option<(u64, RecordHeader)> {
+    loop {
+        match search(segment, 0, from, salt, wanted) {
+            Searched::Found(at, header) => return Some((at, header)),
+            // What does not fit in the segment is not whole.
+            Searched::Longer(at, _) => from = at + to_u64(ALIGN),
+            Searched::Nothing(_) => return None,
+        }
+    }
+}
+
+/// Which records are searched for.
+pub type Wanted<'a> = dyn Fn(&RecordHeader) -> bool + 'a;
+
+/// How far a search came.
+#[non_exhaustive]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Searched {
+    /// An intact record that is wanted, and where.
+    Found(u64, RecordHeader),
+    /// The header of one that is wanted, of a record that the window does not hold whole.
+    Longer(u64, RecordHeader),
+    /// Nothing before this place, at which no header is whole any more.
+    Nothing(u64),
+}
+
+/// Searches `window`, which begins at `start` of a segment, from the place `from` on.
 ///
 /// Tries every place where a record could start; chance cannot make one, because header and
 /// payload together carry 96 bits of checks.
 #[must_use]
-pub fn find_record(
-    segment: &[u8],
-    from: u64,
-    salt: Salt,
-    wanted: &dyn Fn(&RecordHeader) -> bool,
-) -> Option<(u64, RecordHeader)> {
+pub fn search(window: &[u8], start: u64, from: u64, salt: Salt, wanted: &Wanted<'_>) -> Searched {
     let mut offset = from.next_multiple_of(to_u64(ALIGN));
-    while let Some(window) = segment.get(to_usize(offset)..).filter(|w| w.len() >= RECORD_HEADER) {
-        if may_be_header(window)
-            && let Ok(header) = RecordHeader::decode(window, salt, offset)
+    loop {
+        let rest = window.get(to_usize(offset - start)..);
+        let Some(rest) = rest.filter(|rest| rest.len() >= RECORD_HEADER) else {
+            return Searched::Nothing(offset);
+        };
+        if may_be_header(rest)
+            && let Ok(header) = RecordHeader::decode(rest, salt, offset)
             && wanted(&header)
-            && header.record_len() <= to_u64(window.len())
-            && window
-                .get(..to_usize(header.record_len()))
-                .is_some_and(|record| intact_payload(record, &header).is_some())
         {
-            return Some((offset, header));
+            match rest.get(..to_usize(header.record_len())) {
+                None => return Searched::Longer(offset, header),
+                Some(record) if intact_payload(record, &header).is_some() => {
+                    return Searched::Found(offset, header);
+                }
+                Some(_) => {}
+            }
         }
         offset += to_u64(ALIGN);
     }
-    None
 }
 
 /// A cheap look before the checksum: most places of a segment are zero or payload.

@@ -4,7 +4,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use crate::base::codec::{to_u64, to_usize};
+use crate::base::codec::to_u64;
 use crate::base::limits::PAGE;
 use crate::base::mark::{Mark, hit};
 use crate::base::plant::{Plant, is_planted};
@@ -154,18 +154,6 @@ impl SegmentDir {
              split it, or create the store with larger segments"
         );
         Err(Error::new(ErrorKind::Invalid, what))
-    }
-
-    /// The bytes of a segment's file, no more than segments have, and whether it has more.
-    ///
-    /// # Errors
-    /// As the file system says.
-    pub fn read(&self, file: &dyn File) -> io::Result<(Vec<u8>, bool)> {
-        let size = file.size()?;
-        let mut bytes = vec![0; to_usize(size.min(self.segment_bytes))];
-        let count = file.read_up_to(&mut bytes, 0)?;
-        bytes.truncate(count);
-        Ok((bytes, size > self.segment_bytes))
     }
 
     fn random_salt(&self) -> io::Result<Salt> {

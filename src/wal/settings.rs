@@ -1,5 +1,7 @@
 //! How a log is opened, and what opening it did.
 
+use std::time::Duration;
+
 use crate::base::Term;
 use crate::base::limits::SEGMENT_BYTES_DEFAULT;
 
@@ -42,14 +44,27 @@ impl Default for OpenSettings {
 pub struct RecoveryReport {
     /// The row of the decision table, such as `@K`.
     pub case: &'static str,
+    /// Segments read.
+    pub segments: u64,
     /// Records read, bookkeeping included.
     pub records: u64,
     /// Bytes of log read.
     pub bytes: u64,
-    /// Time it took.
+    /// Time it took, up to the log being ready: a store that is built from it takes longer.
     pub seconds: f64,
     /// Bytes of a torn write that were cut.
     pub cut_bytes: u64,
     /// Bytes of the unproven tail that were written again and synced.
     pub rewritten_bytes: u64,
+}
+
+impl RecoveryReport {
+    /// Bytes of log read in a second; 0 when it took no time that could be measured.
+    #[must_use]
+    pub fn bytes_per_second(&self) -> u64 {
+        let micros = u64::try_from(Duration::from_secs_f64(self.seconds.max(0.0)).as_micros())
+            .unwrap_or(u64::MAX);
+        let per_second = u128::from(self.bytes) * 1_000_000 / u128::from(micros.max(1));
+        if micros == 0 { 0 } else { u64::try_from(per_second).unwrap_or(u64::MAX) }
+    }
 }

@@ -1,20 +1,25 @@
 //! Looking at a whole log without opening it: every record that is there, every damage.
 //!
 //! Reads only and goes on after damage, where opening stops at the first. Takes each later record
-//! as it is when what was before it is lost, so that one bad byte is told once.
+//! as it is when what was before it is lost, so that one bad byte is told once. One segment is
+//! open at a time, and no more of it is in memory than a piece, or its longest record.
 
+use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
-use crate::base::codec::{to_u64, to_usize};
+use crate::base::codec::{to_usize, widen};
 use crate::base::limits::PAGE;
 use crate::base::{Error, Lsn, Result, SegmentNumber, Seq};
 use crate::vfs::{OpenMode, Runtime};
 
-use super::format::{RECORDS_START, RecordFault, RecordHeader, Salt};
+use super::beyond::{Window, claim_in, debris, find};
+use super::format::{Kind, RECORD_HEADER, RECORDS_START, RecordFault, RecordHeader, Salt};
 use super::header::{HeaderFault, SegmentHeader};
 use super::open::existing_identity;
+use super::overlaid::Overlaid;
 use super::saved::SavedTail;
-use super::scan::{Found, Neighbours, Position, Record, find_claim, find_record, read_record};
+use super::scan::{Found, Neighbours, Position, Record, Wanted, claims, read_fitting, read_record};
 use super::segment::{SegmentDir, shown_path};
 use super::walk::{Replay, TAIL_SHORT, segments_present};
 
@@ -51,17 +56,24 @@ pub struct Survey {
     pub damage: Vec<Damage>,
 }
 
-/// A segment's bytes, if its header can be believed.
-struct Loaded {
+/// A segment whose header can be believed.
+#[derive(Clone, Copy)]
+struct Believed {
     number: SegmentNumber,
     salt: Salt,
-    bytes: Vec<u8>,
+}
+
+/// The segment that is walked, and what of it is in memory.
+struct Open {
+    number: SegmentNumber,
+    salt: Salt,
+    file: Overlaid,
+    window: Window,
 }
 
 struct Surveyor<'a, 'b> {
     dir: &'a SegmentDir,
-    /// Segments whose headers can be believed, and those that cannot.
-    loaded: Vec<Loaded>,
+    saved: Arc<SavedTail>,
     position: Position,
     survey: Survey,
     visit: &'a mut Replay<'b>,
@@ -78,28 +90,25 @@ pub fn survey_log(dir: &Path, runtime: &Runtime, visit: &mut Replay<'_>) -> Resu
     let segments = SegmentDir::of_store(dir, runtime, &identity);
     let mut surveyor = Surveyor {
         dir: &segments,
-        loaded: Vec::new(),
+        saved: Arc::new(SavedTail::load(&segments)?),
         position: Position::ORIGIN,
         survey: Survey::default(),
         visit,
     };
-    surveyor.load()?;
-    surveyor.walk()?;
+    let believed = surveyor.look_at_headers()?;
+    surveyor.walk(&believed)?;
     surveyor.survey.last = surveyor.position.lsn;
     Ok(surveyor.survey)
 }
 
 impl Surveyor<'_, '_> {
-    fn load(&mut self) -> Result<()> {
-        let saved = SavedTail::load(self.dir)?;
+    /// The segments whose headers can be believed; tells of the others.
+    fn look_at_headers(&mut self) -> Result<Vec<Believed>> {
+        let (mut believed, mut bytes) = (Vec::new(), Vec::new());
         for number in segments_present(self.dir)? {
-            let fail = |error| Error::io("read", &shown_path(number), error);
-            let vfs = &self.dir.runtime.vfs;
-            let file = vfs.open(&self.dir.file_path(number), OpenMode::Read).map_err(fail)?;
-            let (mut bytes, is_longer) = self.dir.read(file.as_ref()).map_err(fail)?;
-            saved.lay_over_segment(number, &mut bytes);
-            self.survey.bytes += to_u64(bytes.len());
-            if is_longer {
+            let file = self.open(number, &mut bytes)?;
+            self.survey.bytes += file.size;
+            if file.is_longer {
                 let what = "the segment is longer than it was made";
                 self.damaged(number, self.dir.segment_bytes, what);
             }
@@ -109,7 +118,7 @@ impl Surveyor<'_, '_> {
                         && header.segment == number
                         && header.segment_bytes == self.dir.segment_bytes =>
                 {
-                    self.loaded.push(Loaded { number, salt: header.salt, bytes });
+                    believed.push(Believed { number, salt: header.salt });
                     continue;
                 }
                 Ok(_) => "the segment's header is that of another segment",
@@ -118,7 +127,13 @@ impl Surveyor<'_, '_> {
             };
             self.damaged(number, 0, what);
         }
-        Ok(())
+        Ok(believed)
+    }
+
+    /// Opens a segment and reads its first bytes.
+    fn open(&self, number: SegmentNumber, first: &mut Vec<u8>) -> Result<Overlaid> {
+        Overlaid::open(self.dir, number, OpenMode::Read, &self.saved, first)
+            .map_err(|error| Error::io("read", &shown_path(number), error))
     }
 
     fn damaged(&mut self, number: SegmentNumber, offset: u64, what: &str) {
@@ -127,11 +142,11 @@ impl Surveyor<'_, '_> {
         self.survey.damage.push(Damage { path, offset, lsn, what: what.to_owned() });
     }
 
-    fn walk(&mut self) -> Result<()> {
-        let loaded = std::mem::take(&mut self.loaded);
+    fn walk(&mut self, believed: &[Believed]) -> Result<()> {
         let mut predecessor = (SegmentNumber(0), Salt(0));
         let mut wanted = Some((SegmentNumber(1), None));
-        for (index, segment) in loaded.iter().enumerate() {
+        let mut bytes = Vec::new();
+        for (index, segment) in believed.iter().enumerate() {
             let Some((number, salt)) = wanted else {
                 self.survey.spare_segments += 1;
                 continue;
@@ -143,12 +158,17 @@ impl Surveyor<'_, '_> {
                 }
             }
             self.survey.segments += 1;
+            let file = self.open(segment.number, &mut bytes)?;
+            let window = Window { start: 0, bytes: std::mem::take(&mut bytes) };
+            let Believed { number, salt: own } = *segment;
+            let mut open = Open { number, salt: own, file, window };
             if salt.is_none() {
-                self.resume_before(segment);
+                self.resume_before(&mut open)?;
             }
-            let later = loaded.get(index + 1..).unwrap_or_default();
-            wanted = self.walk_segment(segment, predecessor, later)?;
-            predecessor = (segment.number, segment.salt);
+            let later = believed.get(index + 1..).unwrap_or_default();
+            wanted = self.walk_segment(&mut open, predecessor, later)?;
+            predecessor = (number, own);
+            bytes = open.window.bytes;
         }
         if let Some((number, _)) = wanted {
             let known = self.survey.damage.iter().any(|d| d.path == shown_path(number));
@@ -162,16 +182,16 @@ impl Surveyor<'_, '_> {
     /// Walks one segment over every damage; gives its successor, or `None` at the log's end.
     fn walk_segment(
         &mut self,
-        segment: &Loaded,
+        segment: &mut Open,
         predecessor: (SegmentNumber, Salt),
-        later: &[Loaded],
+        later: &[Believed],
     ) -> Result<Option<(SegmentNumber, Option<Salt>)>> {
         let neighbours = Neighbours { segment: segment.number, predecessor };
         let mut offset = RECORDS_START;
         loop {
-            let window = segment.bytes.get(to_usize(offset)..).unwrap_or_default();
-            let found =
-                read_record(window, offset, self.dir.segment_bytes, segment.salt, &self.position);
+            let (salt, segment_bytes) = (segment.salt, self.dir.segment_bytes);
+            let window = segment.record_at(offset, segment_bytes)?;
+            let found = read_record(window, offset, segment_bytes, salt, &self.position);
             // An intact record of another version is never taken for a torn one.
             let is_newer = matches!(found, Found::Fault(RecordFault::Newer));
             let what = match found {
@@ -191,11 +211,10 @@ impl Surveyor<'_, '_> {
                 Found::Fault(RecordFault::Invalid(what)) => what,
                 Found::NeedBytes(_) => "the segment is cut short",
             };
-            let is_claimed = self.is_claimed(segment, offset, later);
+            let is_claimed = self.is_claimed(segment, offset, later)?;
             if !is_newer && !is_claimed {
-                let end = window.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1);
-                self.survey.torn_bytes += to_u64(end);
-                let len = to_u64(segment.bytes.len());
+                self.survey.torn_bytes += segment.debris(offset)?;
+                let len = segment.file.size;
                 if len < self.dir.segment_bytes {
                     self.damaged(segment.number, len, TAIL_SHORT);
                 }
@@ -215,42 +234,79 @@ impl Surveyor<'_, '_> {
         (self.visit)(record)
     }
 
-    fn is_claimed(&self, segment: &Loaded, offset: u64, later: &[Loaded]) -> bool {
+    fn is_claimed(&self, segment: &mut Open, offset: u64, later: &[Believed]) -> Result<bool> {
         let hole: Seq = self.position.seq.next();
-        find_claim(&segment.bytes, offset, segment.salt, hole).is_some()
-            || later
-                .iter()
-                .any(|later| find_claim(&later.bytes, RECORDS_START, later.salt, hole).is_some())
+        if segment.find(offset, &|header| claims(header, hole))?.is_some() {
+            return Ok(true);
+        }
+        for Believed { number, .. } in later {
+            let fail = |error| Error::io("read", &shown_path(*number), error);
+            if claim_in(self.dir, *number, &self.saved, hole).map_err(fail)?.is_some() {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 
     /// Takes the first record of a segment as the next one when nothing before it says which it
     /// is: in the first segment, or where the end of the one before is lost, and that was told.
-    fn resume_before(&mut self, segment: &Loaded) {
-        let first = segment.bytes.get(to_usize(RECORDS_START)..).unwrap_or_default();
-        let header = RecordHeader::decode(first, segment.salt, RECORDS_START);
+    fn resume_before(&mut self, segment: &mut Open) -> Result<()> {
+        let salt = segment.salt;
+        let first = segment.at(RECORDS_START, RECORD_HEADER)?;
+        let header = RecordHeader::decode(first, salt, RECORDS_START);
         if let Ok(header) = header
             && header.seq > self.position.seq
         {
             let before = Seq(header.seq.0 - 1);
             self.position = Position { seq: before, ..Position::resume_after(&header) };
         }
+        Ok(())
     }
 
     /// Takes the next intact record of the segment as it is; gives the place after it.
-    fn resume(&mut self, segment: &Loaded, offset: u64) -> Result<Option<u64>> {
+    fn resume(&mut self, segment: &mut Open, offset: u64) -> Result<Option<u64>> {
         let seq = self.position.seq;
-        let wanted = |header: &RecordHeader| header.seq > seq;
-        let Some((at, header)) = find_record(&segment.bytes, offset, segment.salt, &wanted) else {
+        let Some((at, header)) = segment.find(offset, &|header| header.seq > seq)? else {
             return Ok(None);
         };
         let position = Position::resume_after(&header);
-        let payload = segment
-            .bytes
-            .get(to_usize(at) + super::format::RECORD_HEADER..)
-            .and_then(|rest| rest.get(..crate::base::codec::widen(header.length)))
-            .unwrap_or_default();
+        let record = segment.at(at, to_usize(header.record_len()))?;
+        let payload = record.get(RECORD_HEADER..).and_then(|rest| rest.get(..widen(header.length)));
+        let payload = payload.unwrap_or_default();
         self.take(&Record { header, payload, offset: at }, position)?;
-        let ends = header.kind == super::format::Kind::SegmentEnd;
+        let ends = header.kind == Kind::SegmentEnd;
         Ok((!ends).then(|| at + header.record_len()))
+    }
+}
+
+impl Open {
+    fn fail(&self, error: io::Error) -> Error {
+        Error::io("read", &shown_path(self.number), error)
+    }
+
+    /// The bytes from `place` on: `len` of them, if the file has as many.
+    fn at(&mut self, place: u64, len: usize) -> Result<&[u8]> {
+        let number = self.number;
+        let fail = |error| Error::io("read", &shown_path(number), error);
+        self.window.at(&self.file, place, len).map_err(fail)
+    }
+
+    /// The bytes from `place` on, with the whole of the record there, if there is one.
+    fn record_at(&mut self, place: u64, segment_bytes: u64) -> Result<&[u8]> {
+        let salt = self.salt;
+        let header = read_fitting(self.at(place, RECORD_HEADER)?, place, segment_bytes, salt);
+        let len = header.map_or(RECORD_HEADER, |header| to_usize(header.record_len()));
+        self.at(place, len)
+    }
+
+    fn find(&mut self, from: u64, wanted: &Wanted<'_>) -> Result<Option<(u64, RecordHeader)>> {
+        let found = find((&self.file, self.salt), &mut self.window, from, wanted);
+        found.map_err(|error| self.fail(error))
+    }
+
+    /// Bytes from `from` on that are not the zeroes at the end.
+    fn debris(&mut self, from: u64) -> Result<u64> {
+        let debris = debris(&self.file, &mut self.window, from);
+        debris.map_err(|error| self.fail(error))
     }
 }

@@ -6,18 +6,23 @@
 use std::collections::VecDeque;
 use std::io;
 use std::path::PathBuf;
+use std::sync::Arc;
 
-use crate::base::codec::{len_without_zeroes, to_u64, to_usize};
 use crate::base::limits::PAGE;
 use crate::base::plant::{Plant, is_planted};
 use crate::base::{Error, ErrorKind, Result, SegmentNumber, Seq};
 use crate::vfs::OpenMode;
 
-use super::format::{Kind, RECORDS_START, RecordFault, Salt};
+use super::ahead::Ahead;
+use super::beyond::{claim_in, debris, find};
+use super::chunk::{Chunk, ChunkReader, Stop};
+use super::format::{Kind, RECORDS_START, RecordFault, RecordHeader, Salt};
 use super::header::{HeaderFault, SegmentHeader};
+use super::kept::{Held, Keeping, Kept};
+use super::overlaid::Overlaid;
 use super::recovery::{ChainSeen, LastSeen, RestSeen};
 use super::saved::SavedTail;
-use super::scan::{Found, Neighbours, Position, Record, find_claim, read_record};
+use super::scan::{Neighbours, Position, Record, claims};
 use super::segment::{Segment, SegmentDir, parse_file_name, shown_path};
 
 /// A segment is made whole before it is named, and given back only after its end is.
@@ -25,15 +30,6 @@ pub(super) const TAIL_SHORT: &str = "the log ends in a segment that is shorter t
 
 /// Sees every record of the log in order.
 pub type Replay<'a> = dyn FnMut(&Record<'_>) -> Result<()> + 'a;
-
-/// A segment whose bytes may have to be written again.
-#[derive(Debug)]
-pub(super) struct Kept {
-    pub(super) segment: Segment,
-    pub(super) bytes: Vec<u8>,
-    /// The end of its last valid record.
-    pub(super) end: u64,
-}
 
 /// Damage, told as what and where.
 #[derive(Debug)]
@@ -57,12 +53,11 @@ pub(super) struct Walked {
     pub(super) claimed: bool,
     pub(super) damage: Option<Damage>,
     pub(super) torn_bytes: u64,
+    pub(super) segments: u64,
     pub(super) records: u64,
     pub(super) bytes: u64,
     /// The segment before the tail.
     pub(super) predecessor: Option<Segment>,
-    /// What an interrupted recovery was writing again.
-    saved: SavedTail,
 }
 
 impl Walked {
@@ -77,10 +72,10 @@ impl Walked {
             claimed: false,
             damage: None,
             torn_bytes: 0,
+            segments: 0,
             records: 0,
             bytes: 0,
             predecessor: None,
-            saved: SavedTail::default(),
         }
     }
 
@@ -119,43 +114,52 @@ impl Proof {
     }
 }
 
+/// A walk on its way.
+struct Walk<'a> {
+    dir: &'a SegmentDir,
+    ahead: Ahead,
+    keeping: Keeping,
+    proof: Proof,
+    walked: Walked,
+}
+
+/// Where a segment ends.
+enum SegmentEnds {
+    /// It names its successor.
+    With(SegmentNumber, Salt),
+    /// The log ends in it.
+    Log,
+    /// It is no segment of this log.
+    NotOurs,
+}
+
 /// Walks the whole log of `dir`, giving each record to `replay`.
 ///
 /// # Errors
 /// `Io` when something cannot be read, `Unsupported` for a newer format, and what `replay` says.
 /// Damage is not an error here but an observation.
 pub(super) fn walk(dir: &SegmentDir, writable: bool, replay: &mut Replay<'_>) -> Result<Walked> {
-    let present = segments_present(dir)?;
+    let present: Arc<[SegmentNumber]> = segments_present(dir)?.into();
+    let saved = Arc::new(SavedTail::load(dir)?);
     let mut walked = Walked::new();
-    walked.saved = SavedTail::load(dir)?;
-    let mut proof = Proof::default();
-    let mut wanted = (SegmentNumber(1), None);
-    if !present.contains(&wanted.0) {
-        let path = shown_path(wanted.0);
+    if present.binary_search(&SegmentNumber(1)).is_err() {
+        let path = shown_path(SegmentNumber(1));
         walked.damaged(ChainSeen::FirstMissing, "the first segment is missing", path, 0);
         return Ok(walked);
     }
-    loop {
-        let Some(kept) = open_segment(dir, wanted, writable, &mut walked)? else {
-            return Ok(walked);
-        };
-        let (number, segment) = (kept.segment.number, kept.segment.clone());
-        walked.kept.push_back(kept);
-        let successor = walk_segment(dir, &mut walked, &mut proof, replay)?;
-        forget_proven(&mut walked, &proof);
-        let Some((next, next_salt)) = successor else { break };
-        if is_planted(Plant::ReplayStopsAtSegment) {
-            return Ok(walked);
-        }
-        if !present.contains(&next) {
-            let what = format!("segment {} names it as its successor, but it is missing", number.0);
-            walked.damaged(ChainSeen::SuccessorMissing, what, shown_path(next), 0);
-            return Ok(walked);
-        }
-        walked.predecessor = Some(segment);
-        wanted = (next, Some(next_salt));
+    let mode = if writable { OpenMode::ReadWrite } else { OpenMode::Read };
+    let reader = ChunkReader::new(dir.clone(), present.clone(), saved.clone(), mode);
+    let ahead = Ahead::start(reader, dir.segment_bytes, dir.runtime.vfs.reading().threads);
+    let (keeping, proof) = (Keeping::default(), Proof::default());
+    let mut walk = Walk { dir, ahead, keeping, proof, walked };
+    let is_at_end = walk.segments(&present, replay)?;
+    let Walk { ahead, keeping, mut walked, .. } = walk;
+    // What was read beyond the end is not wanted any more.
+    drop(ahead);
+    if is_at_end && let Some(tail) = keeping.tail() {
+        look_beyond(dir, (&present, &saved), tail, &mut walked)?;
     }
-    look_beyond(dir, &present, &mut walked)?;
+    walked.kept = keeping.finish();
     Ok(walked)
 }
 
@@ -170,36 +174,152 @@ pub(super) fn segments_present(dir: &SegmentDir) -> Result<Vec<SegmentNumber>> {
     Ok(entries.iter().filter_map(|entry| parse_file_name(&entry.name)).collect())
 }
 
-/// Opens and reads a segment; `None` when its header is damaged or its file too long.
+impl Walk<'_> {
+    /// Walks segment after segment; whether the log ends in the last of them.
+    fn segments(&mut self, present: &[SegmentNumber], replay: &mut Replay<'_>) -> Result<bool> {
+        let mut wanted = (SegmentNumber(1), None);
+        loop {
+            let (next, next_salt) = match self.segment(wanted, replay)? {
+                SegmentEnds::With(next, salt) => (next, salt),
+                SegmentEnds::Log => return Ok(true),
+                SegmentEnds::NotOurs => return Ok(false),
+            };
+            if is_planted(Plant::ReplayStopsAtSegment) {
+                return Ok(false);
+            }
+            if present.binary_search(&next).is_err() {
+                let number = wanted.0.0;
+                let what = format!("segment {number} names it as its successor, but it is missing");
+                self.walked.damaged(ChainSeen::SuccessorMissing, what, shown_path(next), 0);
+                return Ok(false);
+            }
+            self.walked.predecessor = self.keeping.tail().map(|tail| tail.segment.clone());
+            wanted = (next, Some(next_salt));
+        }
+    }
+
+    fn segment(
+        &mut self,
+        (number, salt): (SegmentNumber, Option<Salt>),
+        replay: &mut Replay<'_>,
+    ) -> Result<SegmentEnds> {
+        let mut chunk = self.chunk(number)?;
+        let Some(file) = chunk.opened.take() else { return Err(lost(number)) };
+        let Some(salt) = open_segment(self.dir, &file, (salt, &chunk.bytes), &mut self.walked)?
+        else {
+            return Ok(SegmentEnds::NotOurs);
+        };
+        self.keeping.begin(file, salt);
+        loop {
+            let (ends, end) = self.take(&chunk, replay)?;
+            self.keeping.hold(chunk, end);
+            if let Some((_, segment, offset)) = self.proof.starts.front() {
+                self.walked.unproven_from = *offset;
+                let ahead = &mut self.ahead;
+                self.keeping
+                    .forget_before((*segment, *offset), &mut |chunk| ahead.give_back(chunk));
+            }
+            if let Some(ends) = ends {
+                return Ok(ends);
+            }
+            chunk = self.chunk(number)?;
+        }
+    }
+
+    fn chunk(&mut self, number: SegmentNumber) -> Result<Chunk> {
+        match self.ahead.next() {
+            Some(Ok(chunk)) if chunk.segment == number => Ok(chunk),
+            Some(Err((number, error))) => Err(Error::io("read", &shown_path(number), error)),
+            _ => Err(lost(number)),
+        }
+    }
+
+    /// Takes the records of a chunk; says where the last of them that is valid ends, and what
+    /// ends there, if more than the chunk does.
+    fn take(
+        &mut self,
+        chunk: &Chunk,
+        replay: &mut Replay<'_>,
+    ) -> Result<(Option<SegmentEnds>, u64)> {
+        let (number, walked) = (chunk.segment, &mut self.walked);
+        let before = walked.predecessor.as_ref();
+        let predecessor =
+            before.map_or_else(Default::default, |segment| (segment.number, segment.salt));
+        let neighbours = Neighbours { segment: number, predecessor };
+        for record in chunk.records() {
+            let offset = record.offset;
+            let position = match walked.position.after(&record.header) {
+                Ok(position) => position,
+                Err(fault) => return Ok((Some(stopped(walked, (number, offset), fault)?), offset)),
+            };
+            let Ok(successor) = neighbours.check(&record) else {
+                let what = "a segment's first or last record names the wrong neighbour";
+                let fault = RecordFault::Invalid(what);
+                return Ok((Some(stopped(walked, (number, offset), fault)?), offset));
+            };
+            replay(&record).map_err(|error| error.at_path(shown_path(number)).at_offset(offset))?;
+            self.proof.record(number, &record);
+            walked.position = position;
+            walked.records += 1;
+            let clean = record.header.kind == Kind::CleanClose;
+            walked.last = if clean { LastSeen::CleanClose } else { LastSeen::Other };
+            if let Some((next, salt)) = successor {
+                let end = offset + record.header.record_len();
+                return Ok((Some(SegmentEnds::With(next, salt)), end));
+            }
+        }
+        let ends = match chunk.stop {
+            None => None,
+            Some(Stop::Short) => Some(SegmentEnds::Log),
+            Some(Stop::Fault(fault)) => Some(stopped(walked, (number, chunk.end), fault)?),
+        };
+        Ok((ends, chunk.end))
+    }
+}
+
+/// The log ends at what is no valid record; an intact one of a newer version is refused.
+fn stopped(
+    walked: &mut Walked,
+    (number, offset): (SegmentNumber, u64),
+    fault: RecordFault,
+) -> Result<SegmentEnds> {
+    let RecordFault::Invalid(what) = fault else { return Err(newer(number, offset)) };
+    let path = shown_path(number);
+    walked.damage = Some(Damage { what: what.to_owned(), path, offset });
+    Ok(SegmentEnds::Log)
+}
+
+fn lost(number: SegmentNumber) -> Error {
+    let what = "the log's bytes came in another order than they were asked for";
+    Error::new(ErrorKind::Bug, what).at_path(shown_path(number))
+}
+
+/// Looks at a segment's header; `None` when it is damaged or its file too long.
 fn open_segment(
     dir: &SegmentDir,
-    (number, salt): (SegmentNumber, Option<Salt>),
-    writable: bool,
+    file: &Overlaid,
+    (salt, bytes): (Option<Salt>, &[u8]),
     walked: &mut Walked,
-) -> Result<Option<Kept>> {
-    let fail = |error| Error::io("read", &shown_path(number), error);
-    let mode = if writable { OpenMode::ReadWrite } else { OpenMode::Read };
-    let file = dir.runtime.vfs.open(&dir.file_path(number), mode).map_err(fail)?;
-    let (mut bytes, is_longer) = dir.read(file.as_ref()).map_err(fail)?;
-    walked.saved.lay_over_segment(number, &mut bytes);
-    walked.bytes += to_u64(bytes.len());
-    if is_longer {
+) -> Result<Option<Salt>> {
+    let number = file.number;
+    walked.segments += 1;
+    walked.bytes += file.size;
+    if file.is_longer {
         let what = "the segment is longer than it was made";
         walked.damaged(ChainSeen::HeaderDamaged, what, shown_path(number), dir.segment_bytes);
         return Ok(None);
     }
-    let wrong = match SegmentHeader::decode(bytes.get(..PAGE).unwrap_or(&bytes)) {
-        Ok(header) => header_mismatch(dir, number, salt, &header),
-        Err(HeaderFault::Damaged(what)) => Some(what),
+    let header = SegmentHeader::decode(bytes.get(..PAGE).unwrap_or(bytes));
+    let wrong = match &header {
+        Ok(header) => header_mismatch(dir, number, salt, header),
+        Err(HeaderFault::Damaged(what)) => Some(*what),
         Err(HeaderFault::Newer) => return Err(newer(number, 0)),
     };
     if let Some(what) = wrong {
         walked.damaged(ChainSeen::HeaderDamaged, what, shown_path(number), 0);
         return Ok(None);
     }
-    let header = SegmentHeader::decode(bytes.get(..PAGE).unwrap_or_default());
-    let salt = header.map_or(Salt(0), |header| header.salt);
-    Ok(Some(Kept { segment: Segment { number, salt, file }, bytes, end: RECORDS_START }))
+    Ok(header.ok().map(|header| header.salt))
 }
 
 fn header_mismatch(
@@ -230,94 +350,35 @@ fn newer(number: SegmentNumber, offset: u64) -> Error {
     .at_offset(offset)
 }
 
-/// Walks the last kept segment; gives its successor, or `None` at the end of the log.
-fn walk_segment(
-    dir: &SegmentDir,
-    walked: &mut Walked,
-    proof: &mut Proof,
-    replay: &mut Replay<'_>,
-) -> Result<Option<(SegmentNumber, Salt)>> {
-    let before = walked.predecessor.as_ref();
-    let predecessor =
-        before.map_or_else(Default::default, |segment| (segment.number, segment.salt));
-    let Some(kept) = walked.kept.back_mut() else { return Ok(None) };
-    let number = kept.segment.number;
-    let neighbours = Neighbours { segment: number, predecessor };
-    loop {
-        let window = kept.bytes.get(to_usize(kept.end)..).unwrap_or_default();
-        let (salt, offset) = (kept.segment.salt, kept.end);
-        let found = read_record(window, offset, dir.segment_bytes, salt, &walked.position);
-        let (record, position) = match found {
-            Found::Record(record, position) => (record, position),
-            Found::Fault(RecordFault::Newer) => return Err(newer(number, offset)),
-            Found::Fault(RecordFault::Invalid(what)) => {
-                let path = shown_path(number);
-                walked.damage = Some(Damage { what: what.to_owned(), path, offset });
-                return Ok(None);
-            }
-            Found::NeedBytes(_) => return Ok(None),
-        };
-        let Ok(successor) = neighbours.check(&record) else {
-            let what = "a segment's first or last record names the wrong neighbour".to_owned();
-            walked.damage = Some(Damage { what, path: shown_path(number), offset });
-            return Ok(None);
-        };
-        replay(&record).map_err(|error| error.at_path(shown_path(number)).at_offset(offset))?;
-        proof.record(number, &record);
-        walked.position = position;
-        walked.records += 1;
-        let clean = record.header.kind == Kind::CleanClose;
-        walked.last = if clean { LastSeen::CleanClose } else { LastSeen::Other };
-        kept.end += record.header.record_len();
-        if successor.is_some() {
-            return Ok(successor);
-        }
-    }
-}
-
-/// Lets go of segments whose every record two claims prove.
-fn forget_proven(walked: &mut Walked, proof: &Proof) {
-    let Some((_, segment, offset)) = proof.starts.front() else { return };
-    walked.unproven_from = *offset;
-    while walked.kept.front().is_some_and(|kept| kept.segment.number < *segment) {
-        walked.kept.pop_front();
-    }
-}
-
 /// Looks at what follows the last valid record: here, and in segments nobody names.
-fn look_beyond(dir: &SegmentDir, present: &[SegmentNumber], walked: &mut Walked) -> Result<()> {
+fn look_beyond(
+    dir: &SegmentDir,
+    (present, saved): (&[SegmentNumber], &Arc<SavedTail>),
+    tail: &Held,
+    walked: &mut Walked,
+) -> Result<()> {
     let hole = walked.position.seq.next();
-    let Some(tail) = walked.kept.back() else { return Ok(()) };
     let looks = !is_planted(Plant::RotCutAsTorn);
-    let (end, salt, number) = (tail.end, tail.segment.salt, tail.segment.number);
-    let len = to_u64(tail.bytes.len());
-    if len < dir.segment_bytes {
-        walked.damaged(ChainSeen::TailShort, TAIL_SHORT, shown_path(number), len);
+    let number = tail.segment.number;
+    if tail.file.size < dir.segment_bytes {
+        walked.damaged(ChainSeen::TailShort, TAIL_SHORT, shown_path(number), tail.file.size);
         return Ok(());
     }
-    let rest = tail.bytes.get(to_usize(end)..).unwrap_or_default();
-    let torn = len_without_zeroes(rest);
+    let fail = |error| Error::io("read", &shown_path(number), error);
+    let torn = debris(&tail.file, &mut tail.window(), tail.end).map_err(fail)?;
     if torn > 0 {
         walked.rest = RestSeen::Debris;
-        walked.torn_bytes = to_u64(torn);
-        walked.claimed = looks && find_claim(&tail.bytes, end, salt, hole).is_some();
+        walked.torn_bytes = torn;
+        let wanted = |header: &RecordHeader| claims(header, hole);
+        let (file, window) = ((&tail.file, tail.segment.salt), &mut tail.window());
+        walked.claimed = looks && find(file, window, tail.end, &wanted).map_err(fail)?.is_some();
     }
     for later in present.iter().filter(|later| looks && **later > number) {
         if walked.claimed {
             break;
         }
         let fail = |error| Error::io("read", &shown_path(*later), error);
-        let file = dir.runtime.vfs.open(&dir.file_path(*later), OpenMode::Read).map_err(fail)?;
-        let (mut bytes, _) = dir.read(file.as_ref()).map_err(fail)?;
-        walked.saved.lay_over_segment(*later, &mut bytes);
-        // A header that cannot be read belongs to a file that was never durable.
-        let header = SegmentHeader::decode(bytes.get(..PAGE).unwrap_or(&bytes));
-        if let Ok(header) = header
-            && header.store_id == dir.store_id
-            && header.segment == *later
-        {
-            walked.claimed = find_claim(&bytes, RECORDS_START, header.salt, hole).is_some();
-        }
+        walked.claimed = claim_in(dir, *later, saved, hole).map_err(fail)?.is_some();
     }
     Ok(())
 }

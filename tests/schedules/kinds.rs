@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use shuttle::Runner;
 use shuttle::scheduler::{PctScheduler, RandomScheduler};
 
-use crate::{asynchronous, closing, conflicts, crashing, faults, following, rotation};
+use crate::{asynchronous, closing, conflicts, crashing, faults, following, recovering, rotation};
 
 /// A name, and one schedule of the kind, which says whether it counts: whether the log was
 /// rotated, or something failed.
@@ -30,6 +30,7 @@ pub(crate) const KINDS: &[Kind] = &[
     ("increments", conflicts::increments_are_not_lost),
     ("asynchronous", asynchronous::handles_are_told_beside_committers_and_deadlines),
     ("crash", crashing::a_crash_anywhere_leaves_a_prefix_with_all_that_was_acknowledged),
+    ("recovery", recovering::a_log_that_is_read_ahead_is_the_same_log),
 ];
 
 /// Tries `schedules` orders of one kind, half at random and half with few preemptions, which
@@ -100,5 +101,6 @@ mod tests {
         increments = "increments",
         asynchronous = "asynchronous",
         crash = "crash",
+        recovery = "recovery",
     }
 }

@@ -17,4 +17,5 @@ mod following;
 mod kinds;
 #[cfg(feature = "planted-bugs")]
 mod planted;
+mod recovering;
 mod rotation;

@@ -52,9 +52,11 @@ fn gather(context: &Context, documents: &Documents) -> Result<Line> {
         .number("pool", files.pool)
         .number("segment_bytes", store.identity().segment_bytes);
     let recovery_object = Line::new()
+        .number("segments", recovery.segments)
         .number("records", recovery.records)
         .number("bytes", recovery.bytes)
         .value("seconds", &json!(recovery.seconds))
+        .number("bytes_per_s", recovery.bytes_per_second())
         .number("cut_bytes", recovery.cut_bytes)
         .number("rewritten_bytes", recovery.rewritten_bytes)
         .text("case", recovery.case);

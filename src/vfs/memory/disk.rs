@@ -11,7 +11,7 @@ use super::handle::{MemoryFile, MemoryLock};
 use super::observer::{Observers, Operation, OperationKind};
 use super::tree::Tree;
 use crate::base::mark::{Mark, hit};
-use crate::vfs::fs::{DirEntry, File, Lock, OpenMode, Vfs};
+use crate::vfs::fs::{DirEntry, File, Lock, OpenMode, Reading, Vfs};
 use crate::vfs::sync::{Mutex, MutexGuard};
 
 /// A disk in memory; clones are handles of the same disk.
@@ -40,6 +40,7 @@ pub(super) struct Disk {
     pub(super) warnings: Vec<String>,
     /// Every operation fails.
     pub(super) gone: bool,
+    reading: Reading,
 }
 
 impl Disk {
@@ -84,6 +85,11 @@ impl MemoryVfs {
     pub(super) fn with(tree: Tree, units: u64) -> Self {
         let disk = Mutex::new(Disk { tree, units, ..Disk::default() });
         Self(Arc::new(Shared { disk, observers: Observers::default() }))
+    }
+
+    /// Says how files are to be read from now on, by whoever asks; an image says nothing of it.
+    pub fn set_reading(&self, reading: Reading) {
+        self.disk().reading = reading;
     }
 
     pub(super) fn disk(&self) -> MutexGuard<'_, Disk> {
@@ -172,6 +178,10 @@ impl Vfs for MemoryVfs {
             Some(_) => Err(io::Error::other("the sync of the directory failed")),
             None => disk.tree.sync_directory(dir),
         })
+    }
+
+    fn reading(&self) -> Reading {
+        self.disk().reading
     }
 
     fn lock(&self, path: &Path) -> io::Result<Box<dyn Lock>> {
