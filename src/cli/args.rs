@@ -104,7 +104,7 @@ pub(super) enum Command {
     Backup(commands::backup::BackupArgs),
     Restore(commands::restore::RestoreArgs),
     Inspect(commands::inspect::InspectArgs),
-    /// Look into the log, also beside a writer
+    /// Look into the log, also beside a writer, and salvage a damaged one
     #[command(subcommand)]
     Log(LogCommand),
     Bench(commands::bench::BenchArgs),
@@ -121,5 +121,6 @@ pub(super) enum LogCommand {
     #[command(after_help = "Example:\n  jidoka log list")]
     List,
     Dump(commands::log_dump::LogDumpArgs),
+    Salvage(commands::log_salvage::LogSalvageArgs),
     Tail(commands::log_tail::LogTailArgs),
 }

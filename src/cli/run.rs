@@ -96,6 +96,7 @@ fn dispatch(command: Command, context: &mut Context) -> Result<Outcome> {
         Command::Stats => commands::stats::run(context),
         Command::Log(LogCommand::List) => commands::log_list::run(context),
         Command::Log(LogCommand::Dump(args)) => commands::log_dump::run(&args, context),
+        Command::Log(LogCommand::Salvage(args)) => commands::log_salvage::run(&args, context),
         Command::Log(LogCommand::Tail(args)) => commands::log_tail::run(&args, context),
         Command::Inspect(args) => commands::inspect::run(&args, context),
         #[cfg(feature = "sim")]

@@ -45,7 +45,8 @@ pub trait Vfs: Debug + Send + Sync {
     /// A created name is durable after [`Vfs::sync_dir`] of its directory, not before.
     ///
     /// # Errors
-    /// As the file system says; `NotFound` and `AlreadyExists` mean what they say.
+    /// As the file system says; `NotFound` and `AlreadyExists` mean what they say. `IsADirectory`
+    /// and `NotSeekable` for what is no regular file: it is never waited for.
     fn open(&self, path: &Path, mode: OpenMode) -> io::Result<Arc<dyn File>>;
 
     /// Gives `from` the name `to`, replacing what had it; both in the same directory.

@@ -17,6 +17,9 @@ pub struct OsVfs;
 
 impl Vfs for OsVfs {
     fn open(&self, path: &Path, mode: OpenMode) -> io::Result<Arc<dyn File>> {
+        if mode != OpenMode::CreateNew {
+            refuse_unless_file(path)?;
+        }
         let mut options = fs::OpenOptions::new();
         options.read(true);
         match mode {
@@ -78,6 +81,15 @@ impl Vfs for OsVfs {
         write_at(&file, holder.as_bytes(), 0)?;
         Ok(Box::new(OsLock { file, process: std::process::id() }))
     }
+}
+
+/// To open a pipe waits for somebody at its other end, who may never come.
+fn refuse_unless_file(path: &Path) -> io::Result<()> {
+    let kind = fs::metadata(path)?.file_type();
+    if kind.is_dir() {
+        return Err(ErrorKind::IsADirectory.into());
+    }
+    if kind.is_file() { Ok(()) } else { Err(ErrorKind::NotSeekable.into()) }
 }
 
 /// Removes the directory `dir` and everything in it: for what tools make and nobody keeps.

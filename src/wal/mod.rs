@@ -37,6 +37,7 @@ pub mod reader;
 mod recovery;
 #[cfg(any(test, feature = "sim"))]
 pub mod rehearsal;
+pub mod salvage;
 pub mod saved;
 pub mod scan;
 pub mod segment;
@@ -56,6 +57,7 @@ pub use open::LOCK_NAME;
 #[cfg(feature = "docs")]
 pub(crate) use open::held;
 pub use reader::LogReader;
+pub use salvage::{Loss, QUARANTINE, SalvageReport, salvage_log};
 pub use settings::{OpenSettings, RecoveryReport};
 pub use stats::LogStats;
 pub use survey::{Damage, Survey, survey_log};

@@ -7,16 +7,17 @@ use std::path::{Path, PathBuf};
 
 use crate::base::codec::{to_u64, to_usize};
 use crate::base::limits::PAGE;
-use crate::base::{Error, Lsn, Result, SegmentNumber, Seq};
+use crate::base::{Lsn, Result, SegmentNumber, Seq};
 use crate::vfs::{OpenMode, Runtime};
 
 use super::format::{RECORDS_START, RecordFault, RecordHeader, Salt};
 use super::header::{HeaderFault, SegmentHeader};
 use super::open::existing_identity;
+use super::salvage;
 use super::saved::SavedTail;
 use super::scan::{Found, Neighbours, Position, Record, find_claim, find_record, read_record};
-use super::segment::{SegmentDir, shown_path};
-use super::walk::{Replay, TAIL_SHORT, segments_present};
+use super::segment::{DIR_NAME, SegmentDir, cannot_read, shown_path};
+use super::walk::{Replay, SALVAGE_BEGUN, TAIL_SHORT, present};
 
 /// A place that is not what was written.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -92,8 +93,14 @@ pub fn survey_log(dir: &Path, runtime: &Runtime, visit: &mut Replay<'_>) -> Resu
 impl Surveyor<'_, '_> {
     fn load(&mut self) -> Result<()> {
         let saved = SavedTail::load(self.dir)?;
-        for number in segments_present(self.dir)? {
-            let fail = |error| Error::io("read", &shown_path(number), error);
+        let present = present(self.dir)?;
+        if present.salvage_begun {
+            let path = PathBuf::from(DIR_NAME).join(salvage::plan::FILE_NAME);
+            let (offset, what) = (Some(0), SALVAGE_BEGUN.to_owned());
+            self.survey.damage.push(Damage { path, offset, lsn: None, what });
+        }
+        for number in present.segments {
+            let fail = |error| cannot_read("read", &shown_path(number), error);
             let vfs = &self.dir.runtime.vfs;
             let file = vfs.open(&self.dir.file_path(number), OpenMode::Read).map_err(fail)?;
             let (mut bytes, is_longer) = self.dir.read(file.as_ref()).map_err(fail)?;

@@ -16,12 +16,17 @@ use crate::vfs::OpenMode;
 use super::format::{Kind, RECORDS_START, RecordFault, Salt};
 use super::header::{HeaderFault, SegmentHeader};
 use super::recovery::{ChainSeen, LastSeen, RestSeen};
+use super::salvage;
 use super::saved::SavedTail;
 use super::scan::{Found, Neighbours, Position, Record, find_claim, read_record};
-use super::segment::{Segment, SegmentDir, parse_file_name, shown_path};
+use super::segment::{DIR_NAME, Segment, SegmentDir, cannot_read, parse_file_name, shown_path};
 
 /// A segment is made whole before it is named, and given back only after its end is.
 pub(super) const TAIL_SHORT: &str = "the log ends in a segment that is shorter than it was made";
+
+/// What is wrong with a log of which a part may be gone already.
+pub(super) const SALVAGE_BEGUN: &str = "a salvage of the log was begun and did not end; salvage it \
+                                        again, which brings it to its end";
 
 /// Sees every record of the log in order.
 pub type Replay<'a> = dyn FnMut(&Record<'_>) -> Result<()> + 'a;
@@ -125,7 +130,22 @@ impl Proof {
 /// `Io` when something cannot be read, `Unsupported` for a newer format, and what `replay` says.
 /// Damage is not an error here but an observation.
 pub(super) fn walk(dir: &SegmentDir, writable: bool, replay: &mut Replay<'_>) -> Result<Walked> {
-    let present = segments_present(dir)?;
+    let present = present(dir)?;
+    let mut walked = walk_segments(dir, &present.segments, writable, replay)?;
+    if present.salvage_begun {
+        walked.claimed = false;
+        let path = PathBuf::from(DIR_NAME).join(salvage::plan::FILE_NAME);
+        walked.damaged(ChainSeen::SalvageBegun, SALVAGE_BEGUN, path, 0);
+    }
+    Ok(walked)
+}
+
+fn walk_segments(
+    dir: &SegmentDir,
+    present: &[SegmentNumber],
+    writable: bool,
+    replay: &mut Replay<'_>,
+) -> Result<Walked> {
     let mut walked = Walked::new();
     walked.saved = SavedTail::load(dir)?;
     let mut proof = Proof::default();
@@ -155,19 +175,36 @@ pub(super) fn walk(dir: &SegmentDir, writable: bool, replay: &mut Replay<'_>) ->
         walked.predecessor = Some(segment);
         wanted = (next, Some(next_salt));
     }
-    look_beyond(dir, &present, &mut walked)?;
+    look_beyond(dir, present, &mut walked)?;
     Ok(walked)
+}
+
+/// What the log's directory holds.
+#[derive(Debug)]
+pub(super) struct Present {
+    /// The segments whose files are there, in order.
+    pub(super) segments: Vec<SegmentNumber>,
+    /// A salvage was begun and did not end.
+    pub(super) salvage_begun: bool,
 }
 
 /// The segments whose files are there, in order.
 pub(super) fn segments_present(dir: &SegmentDir) -> Result<Vec<SegmentNumber>> {
+    present(dir).map(|present| present.segments)
+}
+
+/// Looks into the log's directory.
+pub(super) fn present(dir: &SegmentDir) -> Result<Present> {
     let listed = dir.runtime.vfs.list(&dir.path);
     let entries = match listed {
         Ok(entries) => entries,
         Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
-        Err(error) => return Err(Error::io("list", std::path::Path::new("wal"), error)),
+        Err(error) => return Err(cannot_read("list", std::path::Path::new(DIR_NAME), error)),
     };
-    Ok(entries.iter().filter_map(|entry| parse_file_name(&entry.name)).collect())
+    Ok(Present {
+        segments: entries.iter().filter_map(|entry| parse_file_name(&entry.name)).collect(),
+        salvage_begun: entries.iter().any(|entry| entry.name == salvage::plan::FILE_NAME),
+    })
 }
 
 /// Opens and reads a segment; `None` when its header is damaged or its file too long.
@@ -177,7 +214,7 @@ fn open_segment(
     writable: bool,
     walked: &mut Walked,
 ) -> Result<Option<Kept>> {
-    let fail = |error| Error::io("read", &shown_path(number), error);
+    let fail = |error| cannot_read("read", &shown_path(number), error);
     let mode = if writable { OpenMode::ReadWrite } else { OpenMode::Read };
     let file = dir.runtime.vfs.open(&dir.file_path(number), mode).map_err(fail)?;
     let (mut bytes, is_longer) = dir.read(file.as_ref()).map_err(fail)?;
@@ -185,16 +222,19 @@ fn open_segment(
     walked.bytes += to_u64(bytes.len());
     if is_longer {
         let what = "the segment is longer than it was made";
-        walked.damaged(ChainSeen::HeaderDamaged, what, shown_path(number), dir.segment_bytes);
+        walked.damaged(ChainSeen::FileLong, what, shown_path(number), dir.segment_bytes);
         return Ok(None);
     }
     let wrong = match SegmentHeader::decode(bytes.get(..PAGE).unwrap_or(&bytes)) {
-        Ok(header) => header_mismatch(dir, number, salt, &header),
-        Err(HeaderFault::Damaged(what)) => Some(what),
+        Ok(header) => {
+            let mismatch = header_mismatch(dir, number, salt, &header);
+            mismatch.map(|what| (ChainSeen::HeaderForeign, what))
+        }
+        Err(HeaderFault::Damaged(what)) => Some((ChainSeen::HeaderDamaged, what)),
         Err(HeaderFault::Newer) => return Err(newer(number, 0)),
     };
-    if let Some(what) = wrong {
-        walked.damaged(ChainSeen::HeaderDamaged, what, shown_path(number), 0);
+    if let Some((chain, what)) = wrong {
+        walked.damaged(chain, what, shown_path(number), 0);
         return Ok(None);
     }
     let header = SegmentHeader::decode(bytes.get(..PAGE).unwrap_or_default());
@@ -306,7 +346,7 @@ fn look_beyond(dir: &SegmentDir, present: &[SegmentNumber], walked: &mut Walked)
         if walked.claimed {
             break;
         }
-        let fail = |error| Error::io("read", &shown_path(*later), error);
+        let fail = |error| cannot_read("read", &shown_path(*later), error);
         let file = dir.runtime.vfs.open(&dir.file_path(*later), OpenMode::Read).map_err(fail)?;
         let (mut bytes, _) = dir.read(file.as_ref()).map_err(fail)?;
         walked.saved.lay_over_segment(*later, &mut bytes);

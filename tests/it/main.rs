@@ -33,6 +33,7 @@ mod model;
 mod padded;
 mod program;
 mod rot;
+mod salvage;
 mod smoke;
 mod stories;
 mod strace;
