@@ -96,11 +96,7 @@ pub(super) enum Command {
     Apply(commands::apply::ApplyArgs),
     Dump(commands::dump::DumpArgs),
     Verify(commands::verify::VerifyArgs),
-    /// Say how large the store is, where its log stands and what recovery did
-    ///
-    /// Opens the store, so it waits for no writer but exits 11 beside one.
-    #[command(after_help = "Example:\n  jidoka stats --json")]
-    Stats,
+    Stats(commands::stats::StatsArgs),
     Backup(commands::backup::BackupArgs),
     Restore(commands::restore::RestoreArgs),
     Inspect(commands::inspect::InspectArgs),

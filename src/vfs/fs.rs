@@ -93,6 +93,14 @@ pub trait Vfs: Debug + Send + Sync {
     /// # Errors
     /// `WouldBlock` when another process or another handle of this one holds it.
     fn lock(&self, path: &Path) -> io::Result<Box<dyn Lock>>;
+
+    /// Keeps whoever would [`Vfs::lock`] the file at `path` away, without writing anything; any
+    /// number may do so at once.
+    ///
+    /// # Errors
+    /// `NotFound` when the file is missing, so that nobody can hold it; `WouldBlock` when it is
+    /// locked.
+    fn lock_shared(&self, path: &Path) -> io::Result<Box<dyn Lock>>;
 }
 
 /// An open file. Every call names its offset; there is no shared position.

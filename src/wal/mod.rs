@@ -24,6 +24,7 @@ mod asynchronous;
 mod commit;
 mod create;
 mod draft;
+mod forensic;
 pub mod format;
 mod group;
 pub mod header;
@@ -52,6 +53,7 @@ mod walk;
 pub use asynchronous::Pending;
 pub use commit::{Appended, Appending, Durability};
 pub use draft::{Draft, Payload, Spot, Writer};
+pub use forensic::{LogRead, read_log};
 pub use log::{CopiedRecord, Wal};
 pub use open::LOCK_NAME;
 #[cfg(feature = "docs")]

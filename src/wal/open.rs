@@ -130,7 +130,7 @@ pub(super) fn observation(files: FilesSeen, walked: &Walked) -> Observation {
 }
 
 /// The refusal of a damaged log, with the row of `docs/recovery.md` that refused it.
-fn damage(walked: &Walked, label: &str) -> Error {
+pub(super) fn damage(walked: &Walked, label: &str) -> Error {
     let advice = "the log is damaged there and nothing was changed; restore a copy, or salvage \
                   what this one holds before it";
     let Some(damage) = &walked.damage else {

@@ -19,19 +19,19 @@ use crate::model::{STORE, open};
 /// Commits of every store here, three to a segment; commit `n` from 0 has the LSN `n + 2`.
 const COMMITS: u8 = 9;
 
-type Files = Vec<(PathBuf, Vec<u8>)>;
+pub(crate) type Files = Vec<(PathBuf, Vec<u8>)>;
 
-fn pots() -> Keyspace {
+pub(crate) fn pots() -> Keyspace {
     Keyspace::new("pots").unwrap()
 }
 
-fn put(store: &Store, number: u8) {
+pub(crate) fn put(store: &Store, number: u8) {
     let mut batch = Batch::new();
     batch.put(&pots(), &[number], &[number; 900]);
     store.commit(batch).unwrap();
 }
 
-fn whole(close: bool) -> MemoryVfs {
+pub(crate) fn whole(close: bool) -> MemoryVfs {
     let disk = MemoryVfs::new();
     let store = open(&disk, 1).unwrap();
     (0..COMMITS).for_each(|number| put(&store, number));
@@ -41,11 +41,11 @@ fn whole(close: bool) -> MemoryVfs {
     disk.crash_with(CrashMode::Everything)
 }
 
-fn segment(number: u64) -> PathBuf {
+pub(crate) fn segment(number: u64) -> PathBuf {
     Path::new(STORE).join(format!("wal/{number:016}.wal"))
 }
 
-fn write(disk: &MemoryVfs, path: &Path, offset: u64, bytes: &[u8]) {
+pub(crate) fn write(disk: &MemoryVfs, path: &Path, offset: u64, bytes: &[u8]) {
     let file = match disk.open(path, OpenMode::ReadWrite) {
         Ok(file) => file,
         Err(_) => disk.open(path, OpenMode::CreateNew).unwrap(),
@@ -54,7 +54,7 @@ fn write(disk: &MemoryVfs, path: &Path, offset: u64, bytes: &[u8]) {
 }
 
 /// Every file but the lock, with its bytes.
-fn files(disk: &MemoryVfs) -> Files {
+pub(crate) fn files(disk: &MemoryVfs) -> Files {
     let paths = disk.files().into_iter().map(|(path, _)| path);
     let paths = paths.filter(|path| !path.ends_with("LOCK"));
     paths.map(|path| (path.clone(), disk.read_file(&path).unwrap())).collect()
@@ -74,14 +74,14 @@ fn salvaged(disk: &MemoryVfs, seed: u64) -> Result<SalvageReport> {
 }
 
 /// A damage, what it is, how many commits are before it, and the last one behind it.
-struct Case {
-    name: &'static str,
+pub(crate) struct Case {
+    pub(crate) name: &'static str,
     damage: fn(&MemoryVfs),
-    kept: u8,
+    pub(crate) kept: u8,
     last: u64,
 }
 
-const CASES: [Case; 14] = [
+pub(crate) const CASES: [Case; 14] = [
     Case { name: "rot", damage: |d| d.flip(segment(1), 5600, 1).unwrap(), kept: 1, last: 10 },
     Case { name: "first", damage: |d| d.flip(segment(1), 4100, 1).unwrap(), kept: 0, last: 10 },
     Case { name: "start", damage: |d| d.flip(segment(2), 4100, 1).unwrap(), kept: 3, last: 10 },
@@ -114,7 +114,7 @@ fn misname(disk: &MemoryVfs) {
 }
 
 impl Case {
-    fn damaged(&self, close: bool) -> MemoryVfs {
+    pub(crate) fn damaged(&self, close: bool) -> MemoryVfs {
         let disk = whole(close);
         (self.damage)(&disk);
         disk.crash_with(CrashMode::Everything)
