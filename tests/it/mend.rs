@@ -4,10 +4,12 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use jidoka::base::{Lsn, SegmentNumber, StoreId, Term};
 use jidoka::doc::Documents;
 use jidoka::vfs::Runtime;
 use jidoka::wal::LogReader;
 use jidoka::wal::reader::Limit;
+use jidoka::wal::salvage::plan::Plan;
 use serde_json::{Value, json};
 
 use super::program::{place, run};
@@ -181,6 +183,33 @@ fn a_damaged_log_is_salvaged_only_with_leave_and_says_what_is_lost() {
     assert_eq!(again, json!({"done": false, "damage": null}));
     let people = run(&store, &["log", "salvage"], "").ok();
     assert!(people.stdout.contains("not damaged"), "{people:?}");
+}
+
+#[test]
+fn the_plan_of_a_salvage_is_told_in_words() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("SALVAGE");
+    let plan = Plan {
+        store_id: StoreId([7; 16]),
+        quarantine: 3,
+        segment: SegmentNumber(4),
+        keep_bytes: 5000,
+        keeps_behind: false,
+        term: Term(2),
+        kept: Lsn(9),
+        lost: Lsn(11),
+        lost_commits: 1,
+        lost_bytes: 99,
+    };
+    let look = || run(dir.path(), &["inspect", file.to_str().unwrap(), "--json"], "");
+    fs::write(&file, plan.encode()).unwrap();
+    let told = look().ok().json();
+    assert_eq!(told["kind"], "plan of a salvage that did not end");
+    let fact = |name: &str| told[name].as_u64().unwrap();
+    let names = ["quarantine", "segment", "keep_bytes", "kept_lsn", "lost_lsn", "term"];
+    assert_eq!(names.map(fact), [3, 4, 5000, 9, 11, 2]);
+    fs::write(&file, &plan.encode()[1..]).unwrap();
+    assert_eq!((look().code, &look().json()["whole"]), (13, &json!(false)), "by its name");
 }
 
 #[test]

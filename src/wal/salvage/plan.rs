@@ -6,8 +6,9 @@ use crate::base::{Lsn, SegmentNumber, StoreId, Term};
 use crate::wal::format::Layout;
 
 /// Name of the file, in the log's directory.
-pub(in crate::wal) const FILE_NAME: &str = "SALVAGE";
-const MAGIC: &[u8; 8] = b"JIDOSALV";
+pub const FILE_NAME: &str = "SALVAGE";
+/// First bytes of the file.
+pub const MAGIC: &[u8; 8] = b"JIDOSALV";
 const VERSION: u32 = 0;
 /// Bytes of the file.
 pub(super) const FILE_BYTES: usize = 108;
@@ -35,31 +36,33 @@ pub const LAYOUTS: &[Layout] = &[(
 
 /// What is kept of the log, and what is not.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Plan {
+pub struct Plan {
     /// Whose log it is.
-    pub(super) store_id: StoreId,
+    pub store_id: StoreId,
     /// Number of the directory in quarantine.
-    pub(super) quarantine: u64,
+    pub quarantine: u64,
     /// The segment of the cut; 0 when no segment is kept.
-    pub(super) segment: SegmentNumber,
+    pub segment: SegmentNumber,
     /// Bytes of it that are kept.
-    pub(super) keep_bytes: u64,
+    pub keep_bytes: u64,
     /// Whether the segments behind it are kept too.
-    pub(super) keeps_behind: bool,
+    pub keeps_behind: bool,
     /// The era that is written in from then on.
-    pub(super) term: Term,
+    pub term: Term,
     /// The last commit that is kept.
-    pub(super) kept: Lsn,
+    pub kept: Lsn,
     /// The last commit known to be lost; that one if none is.
-    pub(super) lost: Lsn,
+    pub lost: Lsn,
     /// Commits that are lost although their records are intact.
-    pub(super) lost_commits: u64,
+    pub lost_commits: u64,
     /// Bytes that are lost.
-    pub(super) lost_bytes: u64,
+    pub lost_bytes: u64,
 }
 
 impl Plan {
-    pub(super) fn encode(&self) -> Vec<u8> {
+    /// The file's bytes.
+    #[must_use]
+    pub fn encode(&self) -> Vec<u8> {
         let mut bytes = Vec::with_capacity(FILE_BYTES);
         bytes.extend_from_slice(MAGIC);
         bytes.extend_from_slice(&VERSION.to_le_bytes());
@@ -82,7 +85,8 @@ impl Plan {
     }
 
     /// Reads the file's bytes; `None` for what no salvage of this version wrote.
-    pub(super) fn decode(bytes: &[u8]) -> Option<Self> {
+    #[must_use]
+    pub fn decode(bytes: &[u8]) -> Option<Self> {
         let (body, checksum) = bytes.split_at_checked(FILE_BYTES - 4)?;
         let intact = bytes.len() == FILE_BYTES
             && body.starts_with(MAGIC)
