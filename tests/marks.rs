@@ -3,13 +3,16 @@
 use jidoka::sim::{AttackSettings, attack, marks_missing};
 
 /// Marks that a short attack does not reach, and why.
-const ELSEWHERE: [(&str, &str); 8] = [
+const ELSEWHERE: [(&str, &str); 11] = [
     ("disk: an interrupted call", "its sweep is that of seed 65"),
     ("recovery @C: identity missing", "no crash takes a name that was made durable"),
     ("recovery @D: not a store", "the directory of the lab is nobody else's"),
     ("recovery @F: first segment missing", "no crash takes a name that was made durable"),
     ("recovery @G: successor missing", "no crash takes a name that was made durable"),
     ("recovery @M: tail cut short", "no crash takes a size that was made durable"),
+    ("recovery @N: header of another", "no crash gives a file another's name"),
+    ("recovery @O: file too long", "no crash makes a file longer"),
+    ("recovery @P: salvage begun", "nobody salvages in the lab"),
     ("clock: suspect", "a leap of the clock is rare in a few seeds"),
     ("store: a conflict was retried", "takes two threads"),
 ];

@@ -13,7 +13,7 @@ impl fmt::Display for StoreId {
 }
 
 /// The era of one writer: 1 for a new store, raised by a restore or a promotion.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Term(pub u64);
 
 impl fmt::Display for Term {

@@ -96,15 +96,11 @@ pub(super) enum Command {
     Apply(commands::apply::ApplyArgs),
     Dump(commands::dump::DumpArgs),
     Verify(commands::verify::VerifyArgs),
-    /// Say how large the store is, where its log stands and what recovery did
-    ///
-    /// Opens the store, so it waits for no writer but exits 11 beside one.
-    #[command(after_help = "Example:\n  jidoka stats --json")]
-    Stats,
+    Stats(commands::stats::StatsArgs),
     Backup(commands::backup::BackupArgs),
     Restore(commands::restore::RestoreArgs),
     Inspect(commands::inspect::InspectArgs),
-    /// Look into the log, also beside a writer
+    /// Look into the log, also beside a writer, and salvage a damaged one
     #[command(subcommand)]
     Log(LogCommand),
     Bench(commands::bench::BenchArgs),
@@ -121,5 +117,6 @@ pub(super) enum LogCommand {
     #[command(after_help = "Example:\n  jidoka log list")]
     List,
     Dump(commands::log_dump::LogDumpArgs),
+    Salvage(commands::log_salvage::LogSalvageArgs),
     Tail(commands::log_tail::LogTailArgs),
 }

@@ -3,15 +3,27 @@
 use std::path::{Path, PathBuf};
 
 use crate::base::{Error, ErrorKind, Result};
-use crate::doc::{Documents, WriteOptions};
-use crate::store::{Origin, Store};
+use crate::doc::{Documents, DocumentsAt, WriteOptions};
+use crate::store::{Origin, ReadOnlyStore, Store};
 use crate::vfs::Runtime;
 use crate::wal::identity::FILE_NAME as IDENTITY_NAME;
 use crate::wal::segment::DIR_NAME;
 use crate::wal::{Durability, LOCK_NAME};
 
+use clap::Args;
+
 use super::args::Global;
 use super::output::{self, Output};
+
+/// How a command that only reads opens the store.
+#[derive(Args, Debug)]
+pub(super) struct Reading {
+    /// Write nothing, and show what can be read: also of a damaged store, on a disk that may only
+    /// be read, or beside a writer, of which what is proven durable is shown. Exits 13 after
+    /// showing what is before a damage
+    #[arg(long)]
+    pub(super) read_only: bool,
+}
 
 /// The surroundings of a command.
 #[derive(Debug)]
@@ -45,6 +57,44 @@ impl Context {
         body: impl FnOnce(&mut Self, &Documents) -> Result<T>,
     ) -> Result<T> {
         self.open_and_close(true, body)
+    }
+
+    /// Lets `body` read the store, which must exist, in the way that was asked for.
+    pub(super) fn with_documents<T>(
+        &mut self,
+        reading: &Reading,
+        body: impl FnOnce(&mut Self, &DocumentsAt) -> Result<T>,
+    ) -> Result<T> {
+        if reading.read_only {
+            return self
+                .looking(|context, store| body(context, &DocumentsAt::over(store.snapshot())));
+        }
+        self.with_store(|context, documents| body(context, &documents.now()))
+    }
+
+    /// Lets `body` read what can be read of the store without writing; then tells what could not.
+    ///
+    /// # Errors
+    /// What `body` says; the damage, unless that failed on something else than not finding what
+    /// may be behind it.
+    pub(super) fn looking<T>(
+        &mut self,
+        body: impl FnOnce(&mut Self, &ReadOnlyStore) -> Result<T>,
+    ) -> Result<T> {
+        let builder = Store::builder(self.existing_store()?).runtime(self.runtime.clone());
+        let store = builder.open_read_only()?;
+        if store.is_beside_writer() {
+            let lsn = store.visible();
+            self.note(&format!("a writer may hold the store; this is what it proved, up to {lsn}"));
+        }
+        let done = body(self, &store);
+        match (done, store.damage()) {
+            (Err(error), Some(_)) if error.kind() != ErrorKind::NotFound => Err(error),
+            (_, Some(damage)) => {
+                Err(damage.clone().within(&format!("only up to commit {}", store.visible())))
+            }
+            (done, None) => done,
+        }
     }
 
     fn open_and_close<T>(

@@ -46,6 +46,10 @@ pub(super) fn read_bytes(vfs: &dyn Vfs, path: Option<&Path>) -> Result<Vec<u8>> 
             let what = "this is a directory; name a file";
             Error::new(ErrorKind::Invalid, what).at_path(shown)
         }
+        io::ErrorKind::NotSeekable => {
+            let what = "this is a pipe or a device; name a file, or give standard input";
+            Error::new(ErrorKind::Invalid, what).at_path(shown)
+        }
         io::ErrorKind::FileTooLarge => {
             let what = "the input is larger than 1 GiB, and no document can be; split it";
             Error::new(ErrorKind::Invalid, what).at_path(shown)

@@ -93,9 +93,10 @@ fn dispatch(command: Command, context: &mut Context) -> Result<Outcome> {
         Command::Restore(args) => commands::restore::run(args, context),
         Command::Verify(args) => commands::verify::run(&args, context),
         Command::Bench(args) => commands::bench::run(args, context),
-        Command::Stats => commands::stats::run(context),
+        Command::Stats(args) => commands::stats::run(&args, context),
         Command::Log(LogCommand::List) => commands::log_list::run(context),
         Command::Log(LogCommand::Dump(args)) => commands::log_dump::run(&args, context),
+        Command::Log(LogCommand::Salvage(args)) => commands::log_salvage::run(&args, context),
         Command::Log(LogCommand::Tail(args)) => commands::log_tail::run(&args, context),
         Command::Inspect(args) => commands::inspect::run(&args, context),
         #[cfg(feature = "sim")]

@@ -5,45 +5,17 @@ use std::path::Path;
 use serde_json::Value;
 
 use crate::base::{Error, ErrorKind, Result};
-use crate::store::{Iter, Keyspace, Namespace, Snapshot, Store};
+use crate::store::{Keyspace, Namespace, Store};
 
 use super::canonical::Sha256;
-use super::dump;
 use super::feed::Changes;
 use super::id::check_id;
 use super::operation::{Applied, Condition, Operation, Outcome, WriteOptions, Written};
-use super::query::{Query, Row};
+use super::query::Query;
 use super::stored::Document;
+use super::view::{DocumentsAt, Listed, Listing, ParsedDocument};
 use super::write;
 use crate::base::Lsn;
-
-/// Which documents of a collection to list.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Listing {
-    /// Only ids that begin with this.
-    pub prefix: String,
-    /// Only ids after this one.
-    pub after: Option<String>,
-}
-
-/// A document with its value parsed, as a query sees it.
-#[derive(Clone, Debug, PartialEq)]
-pub struct ParsedDocument {
-    /// The document.
-    pub document: Document,
-    /// Its value.
-    pub value: Value,
-}
-
-impl Row for ParsedDocument {
-    fn id(&self) -> &str {
-        &self.document.id
-    }
-
-    fn doc(&self) -> &Value {
-        &self.value
-    }
-}
 
 /// Collections of JSON documents over a [`Store`]. A cheap handle, like the store's.
 #[derive(Clone, Debug)]
@@ -156,12 +128,18 @@ impl Documents {
         found.as_ref().map(Document::from_stored).transpose()
     }
 
+    /// Everything that can be read, as it is now and stays.
+    #[must_use]
+    pub fn now(&self) -> DocumentsAt {
+        DocumentsAt::over(self.store.snapshot())
+    }
+
     /// The documents of a collection in the order of their ids, as they are now.
     ///
     /// # Errors
     /// `Invalid` for a name that breaks a rule.
     pub fn list(&self, collection: &str, listing: &Listing) -> Result<Listed> {
-        list_in(&self.store.snapshot(), &keyspace(collection)?, listing)
+        self.now().list(collection, listing)
     }
 
     /// The documents of a collection that `query` asks for, by reading all of them.
@@ -173,17 +151,13 @@ impl Documents {
         collection: &str,
         query: &'q Query,
     ) -> Result<Box<dyn Iterator<Item = Result<ParsedDocument>> + 'q>> {
-        let rows = self.list(collection, &Listing::default())?.map(|document| {
-            let document = document?;
-            Ok(ParsedDocument { value: document.value()?, document })
-        });
-        Ok(query.run(rows))
+        self.now().query(collection, query)
     }
 
     /// The collections that hold documents or did, by name.
     #[must_use]
     pub fn collections(&self) -> Vec<String> {
-        names(&self.store.snapshot(), Namespace::Collection)
+        self.now().collections()
     }
 
     /// Every change of documents after the commit `since`, durable ones only.
@@ -194,52 +168,20 @@ impl Documents {
         Changes::of_open_store(&self.store, since)
     }
 
-    /// Gives `line` each line of the store's logical content, without newlines: documents by
-    /// collection and id, then values by keyspace and key. Equal content, equal lines.
+    /// Each line of the store's logical content as it is now; see [`DocumentsAt::dump`].
     ///
     /// # Errors
-    /// `Corrupt` for a stored value that is no document, and what `line` says.
+    /// As [`DocumentsAt::dump`].
     pub fn dump(&self, line: &mut dyn FnMut(&[u8]) -> Result<()>) -> Result<()> {
-        Self::dump_snapshot(&self.store.snapshot(), line)
+        self.now().dump(line)
     }
 
-    /// [`Documents::dump`] of the store as it was when `snapshot` was taken.
+    /// [`DocumentsAt::digest`] of the store as it is now.
     ///
     /// # Errors
-    /// As [`Documents::dump`].
-    pub fn dump_snapshot(
-        snapshot: &Snapshot,
-        line: &mut dyn FnMut(&[u8]) -> Result<()>,
-    ) -> Result<()> {
-        for name in names(snapshot, Namespace::Collection) {
-            for document in list_in(snapshot, &keyspace(&name)?, &Listing::default())? {
-                let document = document?;
-                let (id, rev) = (&document.id, document.rev);
-                line(&dump::document_line(&name, id, rev, document.canonical()))?;
-            }
-        }
-        for name in names(snapshot, Namespace::Keyspace) {
-            for found in snapshot.range(&Keyspace::new(&name)?, ..) {
-                let found = found?;
-                line(&dump::value_line(&found.key, &name, &found.value))?;
-            }
-        }
-        Ok(())
-    }
-
-    /// SHA-256 over the dump's lines with their newlines, and how many there are.
-    ///
-    /// # Errors
-    /// As [`Documents::dump`].
+    /// As [`DocumentsAt::dump`].
     pub fn digest(&self) -> Result<(Sha256, u64)> {
-        let (mut hash, mut items) = (super::canonical::Hasher::default(), 0);
-        self.dump(&mut |line| {
-            hash.update(line);
-            hash.update(b"\n");
-            items += 1;
-            Ok(())
-        })?;
-        Ok((hash.finish(), items))
+        self.now().digest()
     }
 }
 
@@ -249,32 +191,4 @@ impl Documents {
 /// `Invalid` for a name that breaks a rule.
 pub(super) fn keyspace(collection: &str) -> Result<Keyspace> {
     Keyspace::in_namespace(Namespace::Collection, collection)
-}
-
-fn names(snapshot: &Snapshot, namespace: Namespace) -> Vec<String> {
-    let keyspaces = snapshot.keyspaces().into_iter();
-    keyspaces
-        .filter(|keyspace| keyspace.namespace() == namespace)
-        .map(|keyspace| keyspace.name().to_owned())
-        .collect()
-}
-
-fn list_in(snapshot: &Snapshot, keyspace: &Keyspace, listing: &Listing) -> Result<Listed> {
-    let prefix = listing.prefix.as_bytes();
-    Ok(Listed(match &listing.after {
-        Some(after) => snapshot.prefix_after(keyspace, prefix, after.as_bytes()),
-        None => snapshot.prefix(keyspace, prefix),
-    }))
-}
-
-/// The documents of a listing.
-#[derive(Debug)]
-pub struct Listed(Iter);
-
-impl Iterator for Listed {
-    type Item = Result<Document>;
-
-    fn next(&mut self) -> Option<Self::Item> {
-        Some(self.0.next()?.and_then(|found| Document::from_stored(&found)))
-    }
 }

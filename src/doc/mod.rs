@@ -36,10 +36,11 @@ mod order;
 pub mod patch;
 mod query;
 pub mod stored;
+mod view;
 mod write;
 
 pub use canonical::{Canonical, INTEGER_MAX, Sha256, check_value};
-pub use documents::{Documents, Listed, Listing, ParsedDocument};
+pub use documents::Documents;
 pub use feed::{Change, ChangeKind, Changes};
 pub use field::Field;
 pub use filter::{Filter, Op};
@@ -48,3 +49,4 @@ pub use operation::{Applied, Condition, Operation, Outcome, WriteOptions, Writte
 pub use order::{Sort, compare};
 pub use query::{Query, Row};
 pub use stored::{Document, Revision};
+pub use view::{DocumentsAt, Listed, Listing, ParsedDocument};

@@ -2,7 +2,7 @@
 
 use crate::base::{Error, ErrorKind, Result};
 use crate::doc::export::{Csv, json_line};
-use crate::doc::{Document, Documents, Listing};
+use crate::doc::{Document, DocumentsAt, Listing};
 
 /// How an export is written.
 #[non_exhaustive]
@@ -21,12 +21,12 @@ pub enum Format {
 ///
 /// # Errors
 /// `NotFound` for a collection that never was, `Invalid` for a document that the format cannot
-/// hold, `Conflict` when a table's columns changed meanwhile, and what `sink` says.
+/// hold, and what `sink` says.
 ///
 /// # Cost
 /// Reads every document once, for a table twice; holds one of them at a time.
 pub fn export(
-    documents: &Documents,
+    documents: &DocumentsAt,
     collections: &[String],
     format: Format,
     sink: &mut dyn FnMut(&[u8]) -> Result<()>,
@@ -75,7 +75,7 @@ fn inside(name: &str, document: &Document, error: &Error) -> Error {
 }
 
 fn each(
-    documents: &Documents,
+    documents: &DocumentsAt,
     names: &[String],
     visit: &mut dyn FnMut(&str, &Document) -> Result<()>,
 ) -> Result<u64> {

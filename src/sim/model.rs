@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use crate::base::checksum::hash64;
 use crate::base::{ErrorKind, Lsn, Result, Seq, Term, Timestamp};
-use crate::doc::{Condition, Documents, Operation, dump};
+use crate::doc::{Condition, Documents, DocumentsAt, Operation, dump};
 use crate::store::Snapshot;
 use crate::wal::format::{Kind, RECORDS_START, RecordHeader, Salt};
 
@@ -199,7 +199,7 @@ pub(super) fn observe(docs: &Documents) -> Result<(Lsn, u64)> {
 /// The hash of the content that a snapshot shows.
 pub(super) fn content(snapshot: &Snapshot) -> Result<u64> {
     let mut hash = 0_u64;
-    Documents::dump_snapshot(snapshot, &mut |line| {
+    DocumentsAt::over(snapshot.clone()).dump(&mut |line| {
         hash = hash.wrapping_add(hash64(line));
         Ok(())
     })?;

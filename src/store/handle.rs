@@ -14,20 +14,18 @@ use crate::wal::{LogStats, OpenSettings, RecoveryReport, Wal};
 use super::batch::{Batch, Keyspace};
 use super::directory::Directory;
 use super::iter::Iter;
-use super::memtable::{KeyValue, Memtable, Version};
+use super::memtable::{KeyValue, Version};
 use super::replay::Replay;
 use super::requests::Requests;
-use super::snapshot::{Pins, Snapshot, key_value};
+use super::snapshot::{Pins, Snapshot, View, key_value};
 use super::write;
 
 /// Everything the handles of one open store share.
 #[derive(Debug)]
 pub(super) struct Inner {
     pub(super) wal: Wal,
-    pub(super) memtable: RwLock<Memtable>,
-    pub(super) directory: Directory,
+    pub(super) view: Arc<View>,
     pub(super) requests: Mutex<Requests>,
-    pub(super) pins: Pins,
     pub(super) runtime: Runtime,
     pub(super) path: PathBuf,
 }
@@ -48,8 +46,8 @@ pub struct Commit {
 /// How to open a store.
 #[derive(Clone, Debug)]
 pub struct StoreBuilder {
-    path: PathBuf,
-    runtime: Runtime,
+    pub(super) path: PathBuf,
+    pub(super) runtime: Runtime,
     settings: OpenSettings,
 }
 
@@ -111,10 +109,12 @@ impl StoreBuilder {
         let (memtable, requests) = replay.finish();
         let inner = Inner {
             wal,
-            memtable: RwLock::new(memtable),
-            directory,
+            view: Arc::new(View {
+                memtable: RwLock::new(memtable),
+                directory,
+                pins: Pins::default(),
+            }),
             requests: Mutex::new(requests),
-            pins: Pins::default(),
             runtime: self.runtime,
             path: self.path,
         };
@@ -185,8 +185,9 @@ impl Store {
     /// # Errors
     /// None today; a store larger than memory will read files here.
     pub fn get(&self, keyspace: &Keyspace, key: &[u8]) -> Result<Option<KeyValue>> {
-        let Some(id) = self.inner.directory.id(keyspace) else { return Ok(None) };
-        let memtable = self.inner.memtable.read();
+        let view = &self.inner.view;
+        let Some(id) = view.directory.id(keyspace) else { return Ok(None) };
+        let memtable = view.memtable.read();
         // Read under the lock: a version this LSN needs cannot go before the lock is released.
         let visible = self.inner.wal.visible();
         let found = memtable.get(id, key, visible).cloned();
@@ -197,8 +198,8 @@ impl Store {
     /// may still be undone by a failure; act on it only through [`Batch::expect`].
     #[must_use]
     pub fn latest(&self, keyspace: &Keyspace, key: &[u8]) -> Option<Version> {
-        let id: KeyspaceId = self.inner.directory.id(keyspace)?;
-        self.inner.memtable.read().get(id, key, Lsn::MAX).cloned()
+        let id: KeyspaceId = self.inner.view.directory.id(keyspace)?;
+        self.inner.view.memtable.read().get(id, key, Lsn::MAX).cloned()
     }
 
     /// The answer that a request was given, if it was made before.
@@ -220,7 +221,7 @@ impl Store {
     /// A frozen view of everything visible now.
     #[must_use]
     pub fn snapshot(&self) -> Snapshot {
-        Snapshot::take(&self.inner)
+        Snapshot::take(&self.inner.view, || self.inner.wal.visible())
     }
 
     /// The keys in `range` that have a value now; see [`Snapshot::range`].
@@ -274,7 +275,7 @@ impl Store {
     /// Bytes of keys and values held in memory.
     #[must_use]
     pub fn memory_bytes(&self) -> usize {
-        self.inner.memtable.read().bytes()
+        self.inner.view.memtable.read().bytes()
     }
 
     /// The last commit that readers see.

@@ -2,7 +2,8 @@
 //!
 //! Life cycle: [`Store::open`] replays the log into the tree; [`Store::commit`] appends a
 //! [`Batch`] to the log and puts the same entries, decoded from the same bytes, into the tree;
-//! readers look at the tree up to the visible LSN; [`Store::close`] ends.
+//! readers look at the tree up to the visible LSN; [`Store::close`] ends. What cannot be opened, or
+//! must not be written, is looked at as a [`ReadOnlyStore`].
 //!
 //! Everything is in memory for now, and the whole log is replayed at open. The seam for sorted
 //! files is `Snapshot` and `memtable`: reads already name a keyspace, a key and an LSN, and
@@ -27,6 +28,7 @@ mod handle;
 mod inserted;
 mod iter;
 mod memtable;
+mod read_only;
 mod replay;
 mod requests;
 mod snapshot;
@@ -39,4 +41,5 @@ pub use format::Origin;
 pub use handle::{Commit, Store, StoreBuilder};
 pub use iter::Iter;
 pub use memtable::{KeyValue, Value, Version};
+pub use read_only::ReadOnlyStore;
 pub use snapshot::Snapshot;

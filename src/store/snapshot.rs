@@ -6,12 +6,12 @@ use std::sync::Arc;
 
 use crate::base::plant::{Plant, is_planted};
 use crate::base::{KeyspaceId, Lsn, Result};
-use crate::vfs::sync::Mutex;
+use crate::vfs::sync::{Mutex, RwLock};
 
 use super::batch::Keyspace;
-use super::handle::Inner;
+use super::directory::Directory;
 use super::iter::{Iter, prefix_range};
-use super::memtable::{End, KeyRange, KeyValue, Version};
+use super::memtable::{End, KeyRange, KeyValue, Memtable, Version};
 
 /// The LSNs that snapshots hold, and how many hold each.
 ///
@@ -50,19 +50,29 @@ impl Pins {
     }
 }
 
+/// What readers look at: the tree, the names in it, and what snapshots hold of it.
+#[derive(Debug, Default)]
+pub(super) struct View {
+    pub(super) memtable: RwLock<Memtable>,
+    pub(super) directory: Directory,
+    pub(super) pins: Pins,
+}
+
 /// The store as it was at one commit; stays so while writers go on.
 ///
-/// Cheap: it holds an LSN and keeps the versions it can see from being dropped.
+/// Cheap: it holds an LSN and keeps the versions it can see from being dropped. It does not keep
+/// the store open, and can be read when that is closed.
 #[derive(Debug)]
 pub struct Snapshot {
-    inner: Arc<Inner>,
+    view: Arc<View>,
     lsn: Lsn,
 }
 
 impl Snapshot {
-    pub(super) fn take(inner: &Arc<Inner>) -> Self {
-        let lsn = inner.pins.pin(|| inner.wal.visible());
-        Self { inner: Arc::clone(inner), lsn }
+    /// A snapshot at what `visible` says now.
+    pub(super) fn take(view: &Arc<View>, visible: impl FnOnce() -> Lsn) -> Self {
+        let lsn = view.pins.pin(visible);
+        Self { view: Arc::clone(view), lsn }
     }
 
     /// The last commit it contains.
@@ -76,8 +86,8 @@ impl Snapshot {
     /// # Errors
     /// None today; a store larger than memory will read files here.
     pub fn get(&self, keyspace: &Keyspace, key: &[u8]) -> Result<Option<KeyValue>> {
-        let Some(id) = self.inner.directory.id(keyspace) else { return Ok(None) };
-        let found = self.inner.memtable.read().get(id, key, self.lsn).cloned();
+        let Some(id) = self.view.directory.id(keyspace) else { return Ok(None) };
+        let found = self.view.memtable.read().get(id, key, self.lsn).cloned();
         Ok(found.and_then(|version| key_value(key, version)))
     }
 
@@ -102,7 +112,7 @@ impl Snapshot {
     }
 
     fn iter(&self, keyspace: &Keyspace, range: KeyRange) -> Iter {
-        Iter::new(self.clone(), self.inner.directory.id(keyspace), range)
+        Iter::new(self.clone(), self.view.directory.id(keyspace), range)
     }
 
     pub(super) fn scan(
@@ -111,13 +121,13 @@ impl Snapshot {
         range: &KeyRange,
         ends: (End, usize),
     ) -> (Vec<KeyValue>, Option<Vec<u8>>) {
-        self.inner.memtable.read().scan(keyspace, range, self.lsn, ends)
+        self.view.memtable.read().scan(keyspace, range, self.lsn, ends)
     }
 
     /// The keyspaces and collections that exist in it, by namespace and name.
     #[must_use]
     pub fn keyspaces(&self) -> Vec<Keyspace> {
-        self.inner.directory.list_at(&self.inner.memtable.read(), self.lsn)
+        self.view.directory.list_at(&self.view.memtable.read(), self.lsn)
     }
 }
 
@@ -128,13 +138,12 @@ pub(super) fn key_value(key: &[u8], version: Version) -> Option<KeyValue> {
 
 impl Clone for Snapshot {
     fn clone(&self) -> Self {
-        let lsn = self.inner.pins.pin(|| self.lsn);
-        Self { inner: Arc::clone(&self.inner), lsn }
+        Self::take(&self.view, || self.lsn)
     }
 }
 
 impl Drop for Snapshot {
     fn drop(&mut self) {
-        self.inner.pins.unpin(self.lsn);
+        self.view.pins.unpin(self.lsn);
     }
 }

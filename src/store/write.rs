@@ -98,11 +98,11 @@ struct Prepared {
 fn prepare(inner: &Inner, batch: &Batch) -> Result<Prepared> {
     let mut created: Vec<(Keyspace, KeyspaceId)> = Vec::new();
     let mut resolve = |keyspace: &Keyspace, create: bool| -> Option<KeyspaceId> {
-        let known = inner.directory.id(keyspace);
+        let known = inner.view.directory.id(keyspace);
         let fresh = created.iter().find(|(new, _)| new == keyspace).map(|(_, id)| *id);
         known.or(fresh).or_else(|| {
             create.then(|| {
-                let id = inner.directory.offer();
+                let id = inner.view.directory.offer();
                 created.push((keyspace.clone(), id));
                 id
             })
@@ -123,7 +123,7 @@ fn prepare(inner: &Inner, batch: &Batch) -> Result<Prepared> {
     let mut expected = Vec::with_capacity(batch.expected.len() + created.len());
     for ((keyspace, key), expect) in &batch.expected {
         // A keyspace that is just being created, or does not exist, holds no value yet.
-        let id = inner.directory.id(keyspace);
+        let id = inner.view.directory.id(keyspace);
         match (id, expect) {
             (Some(id), _) => expected.push((id, key.clone(), *expect)),
             (None, Expect::Absent) => {}
@@ -166,7 +166,7 @@ impl Appending for Live<'_> {
             self.answered = true;
             return Err(conflict(Lsn::ZERO));
         }
-        let memtable = self.inner.memtable.read();
+        let memtable = self.inner.view.memtable.read();
         for (keyspace, key, expect) in &self.prepared.expected {
             let latest = memtable.get(*keyspace, key, Lsn::MAX);
             let live = latest.filter(|version| version.value.is_some()).map(|version| version.lsn);
@@ -184,13 +184,13 @@ impl Appending for Live<'_> {
     }
 
     fn appended(&mut self, lsn: Lsn, time: Timestamp) {
-        let horizon = self.inner.pins.horizon(|| self.inner.wal.visible());
-        let mut memtable = self.inner.memtable.write();
+        let horizon = self.inner.view.pins.horizon(|| self.inner.wal.visible());
+        let mut memtable = self.inner.view.memtable.write();
         let mut requests = self.inner.requests.lock();
         let decoded = decode(self.prepared.payload.bytes());
         assert!(decoded.is_ok(), "a batch was encoded that cannot be decoded: {decoded:?}");
         if let Ok(decoded) = decoded {
-            apply(&decoded, (lsn, time), horizon, &mut memtable, &self.inner.directory);
+            apply(&decoded, (lsn, time), horizon, &mut memtable, &self.inner.view.directory);
             keep_answer(&decoded, (lsn, time), &mut requests);
         }
     }
@@ -290,7 +290,7 @@ fn lost_a_creation(inner: &Inner, batch: &Batch, prepared: &Prepared) -> bool {
         prepared.expected.iter().any(|(id, wanted, _)| *id == DIRECTORY && wanted == key)
     };
     batch.changes.keys().any(|(keyspace, _)| {
-        wanted(&directory_key(keyspace)) && inner.directory.id(keyspace).is_some()
+        wanted(&directory_key(keyspace)) && inner.view.directory.id(keyspace).is_some()
     })
 }
 

@@ -63,7 +63,8 @@ pub trait Vfs: Debug + Send + Sync {
     /// A created name is durable after [`Vfs::sync_dir`] of its directory, not before.
     ///
     /// # Errors
-    /// As the file system says; `NotFound` and `AlreadyExists` mean what they say.
+    /// As the file system says; `NotFound` and `AlreadyExists` mean what they say. `IsADirectory`
+    /// and `NotSeekable` for what is no regular file: it is never waited for.
     fn open(&self, path: &Path, mode: OpenMode) -> io::Result<Arc<dyn File>>;
 
     /// Gives `from` the name `to`, replacing what had it; both in the same directory.
@@ -115,6 +116,14 @@ pub trait Vfs: Debug + Send + Sync {
     /// # Errors
     /// `WouldBlock` when another process or another handle of this one holds it.
     fn lock(&self, path: &Path) -> io::Result<Box<dyn Lock>>;
+
+    /// Keeps whoever would [`Vfs::lock`] the file at `path` away, without writing anything; any
+    /// number may do so at once.
+    ///
+    /// # Errors
+    /// `NotFound` when the file is missing, so that nobody can hold it; `WouldBlock` when it is
+    /// locked.
+    fn lock_shared(&self, path: &Path) -> io::Result<Box<dyn Lock>>;
 }
 
 /// An open file. Every call names its offset; there is no shared position.

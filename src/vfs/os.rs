@@ -17,6 +17,9 @@ pub struct OsVfs;
 
 impl Vfs for OsVfs {
     fn open(&self, path: &Path, mode: OpenMode) -> io::Result<Arc<dyn File>> {
+        if mode != OpenMode::CreateNew {
+            refuse_unless_file(path)?;
+        }
         let mut options = fs::OpenOptions::new();
         options.read(true);
         match mode {
@@ -83,6 +86,25 @@ impl Vfs for OsVfs {
         write_at(&file, holder.as_bytes(), 0)?;
         Ok(Box::new(OsLock { file, process: std::process::id() }))
     }
+
+    fn lock_shared(&self, path: &Path) -> io::Result<Box<dyn Lock>> {
+        refuse_unless_file(path)?;
+        let file = fs::File::open(path)?;
+        match file.try_lock_shared() {
+            Ok(()) => Ok(Box::new(OsLock { file, process: std::process::id() })),
+            Err(fs::TryLockError::WouldBlock) => Err(ErrorKind::WouldBlock.into()),
+            Err(fs::TryLockError::Error(error)) => Err(error),
+        }
+    }
+}
+
+/// To open a pipe waits for somebody at its other end, who may never come.
+fn refuse_unless_file(path: &Path) -> io::Result<()> {
+    let kind = fs::metadata(path)?.file_type();
+    if kind.is_dir() {
+        return Err(ErrorKind::IsADirectory.into());
+    }
+    if kind.is_file() { Ok(()) } else { Err(ErrorKind::NotSeekable.into()) }
 }
 
 /// Removes the directory `dir` and everything in it: for what tools make and nobody keeps.
@@ -249,6 +271,37 @@ mod tests {
         drop(lock);
         drop(OsVfs.lock(&path).unwrap());
         drop(inherited);
+    }
+
+    #[test]
+    fn readers_keep_a_writer_away_together_and_a_writer_keeps_them_away() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("LOCK");
+        assert_eq!(OsVfs.lock_shared(&path).unwrap_err().kind(), ErrorKind::NotFound);
+        let writer = OsVfs.lock(&path).unwrap();
+        let before = fs::read(&path).unwrap();
+        assert_eq!(OsVfs.lock_shared(&path).unwrap_err().kind(), ErrorKind::WouldBlock);
+        drop(writer);
+        let readers = [OsVfs.lock_shared(&path).unwrap(), OsVfs.lock_shared(&path).unwrap()];
+        assert_eq!(OsVfs.lock(&path).unwrap_err().kind(), ErrorKind::WouldBlock);
+        assert_eq!(fs::read(&path).unwrap(), before);
+        drop(readers);
+        drop(OsVfs.lock(&path).unwrap());
+    }
+
+    #[test]
+    fn what_is_no_file_is_refused_and_not_waited_for() {
+        let dir = tempfile::tempdir().unwrap();
+        let kind = |path: &Path, mode| OsVfs.open(path, mode).unwrap_err().kind();
+        let pipe = dir.path().join("pipe");
+        let made = std::process::Command::new("mkfifo").arg(&pipe).status();
+        for mode in [OpenMode::Read, OpenMode::ReadWrite] {
+            assert_eq!(kind(dir.path(), mode), ErrorKind::IsADirectory);
+            assert_eq!(kind(Path::new("/dev/null"), mode), ErrorKind::NotSeekable);
+            if made.as_ref().is_ok_and(std::process::ExitStatus::success) {
+                assert_eq!(kind(&pipe, mode), ErrorKind::NotSeekable);
+            }
+        }
     }
 
     #[test]

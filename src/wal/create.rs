@@ -10,7 +10,7 @@ use crate::vfs::{FileExt, OpenMode, Runtime, replace_file};
 
 use super::identity::{self, Identity};
 use super::recovery::{Decision, FilesSeen};
-use super::segment::{DIR_NAME, PREPARING_SUFFIX, SegmentDir, parse_file_name};
+use super::segment::{DIR_NAME, PREPARING_SUFFIX, SegmentDir, cannot_read, parse_file_name};
 use super::settings::OpenSettings;
 
 /// Why a directory with somebody else's files where our segments would be is not ours.
@@ -66,6 +66,9 @@ pub(super) fn look_for_files(dir: &Path, runtime: &Runtime) -> Result<FilesSeen>
     let entries = match runtime.vfs.list(&wal) {
         Ok(entries) => entries,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(FilesSeen::Nothing),
+        Err(error) if error.kind() == io::ErrorKind::NotADirectory => {
+            return Ok(FilesSeen::Foreign);
+        }
         Err(error) => return Err(Error::io("list", Path::new(DIR_NAME), error)),
     };
     let mut seen = FilesSeen::Leftovers;
@@ -81,7 +84,7 @@ pub(super) fn look_for_files(dir: &Path, runtime: &Runtime) -> Result<FilesSeen>
 }
 
 fn holds_records(path: &Path, runtime: &Runtime) -> Result<bool> {
-    let fail = |error| Error::io("read a segment", path, error);
+    let fail = |error| cannot_read("read a segment", path, error);
     let file = runtime.vfs.open(path, OpenMode::Read).map_err(fail)?;
     let bytes = file.read_whole(crate::base::limits::SEGMENT_BYTES_MAX).map_err(fail)?;
     let records = bytes.get(to_usize(super::format::RECORDS_START)..).unwrap_or_default();
@@ -105,7 +108,7 @@ pub(super) fn create(
         Decision::NotAStore => return Err(not_a_store(dir, FOREIGN_LOG)),
         _ => {
             let what = "the identity file is missing but the log holds records; nothing was \
-                        changed; restore the identity file or the store from a copy";
+                        changed; restore the identity file or the store from a copy (case @C)";
             return Err(Error::new(ErrorKind::Corrupt, what).at_path(identity::FILE_NAME));
         }
     }

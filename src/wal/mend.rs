@@ -21,12 +21,13 @@ use crate::vfs::FileExt;
 use super::draft::{Draft, Payload, Spot, Writer, end_payload, start_payload};
 use super::format::{Kind, RECORD_HEADER, RECORDS_START, SEGMENT_START_LEN, page_ceil, page_floor};
 use super::kept::Kept;
+use super::present::segments_present;
 use super::recovery::LastSeen;
 use super::saved::{Part, SavedTail};
 use super::scan::Position;
 use super::segment::{PREPARING_SUFFIX, Segment, SegmentDir, shown_path, sync_twice};
 use super::settings::RecoveryReport;
-use super::walk::{Walked, segments_present};
+use super::walk::Walked;
 
 /// Where appending goes on.
 #[derive(Debug)]

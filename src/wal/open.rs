@@ -17,7 +17,7 @@ use super::mend::{self, Mended};
 use super::recovery::{
     ChainSeen, Decision, FilesSeen, IdentitySeen, LastSeen, Observation, RestSeen, decide,
 };
-use super::segment::{DIR_NAME, SegmentDir};
+use super::segment::{DIR_NAME, SegmentDir, cannot_read};
 use super::settings::{OpenSettings, RecoveryReport};
 use super::walk::{Replay, Walked, walk};
 
@@ -74,7 +74,7 @@ pub(super) fn open(
     };
     let segments = SegmentDir::of_store(dir, runtime, &identity);
     let mut walked = walk(&segments, true, replay)?;
-    let (label, decision) = decide(&observation(&seen, &walked));
+    let (label, decision) = decide(&observation(seen.files, &walked));
     let mut report = RecoveryReport {
         case: made.unwrap_or(label),
         segments: walked.segments,
@@ -99,7 +99,7 @@ pub(super) fn open(
             report.cut_bytes = walked.torn_bytes;
             mend::cut(&segments, &mut walked, settings.padded_tails, &mut report)?
         }
-        _ => return Err(damage(&walked)),
+        _ => return Err(damage(&walked, label)),
     };
     report.seconds = runtime.clock.monotonic().saturating_sub(started).as_secs_f64();
     Ok(Opened { lock, identity, segments, tail, report })
@@ -118,25 +118,27 @@ fn refuse_unpaddable(dir: &Path, settings: &OpenSettings, found: Option<&Identit
     Err(Error::new(ErrorKind::Invalid, what).at_path(dir))
 }
 
-fn observation(seen: &Observation, walked: &Walked) -> Observation {
+/// What was seen of a store whose identity is intact.
+pub(super) fn observation(files: FilesSeen, walked: &Walked) -> Observation {
     Observation {
         identity: IdentitySeen::Valid,
+        files,
         chain: walked.chain,
         last: walked.last,
         rest: walked.rest,
         claimed: walked.claimed,
-        ..*seen
     }
 }
 
-fn damage(walked: &Walked) -> Error {
-    let advice = "the log is damaged there and nothing was changed; restore a copy, or keep this \
-                  one for salvage";
+/// The refusal of a damaged log, with the row of `docs/recovery.md` that refused it.
+pub(super) fn damage(walked: &Walked, label: &str) -> Error {
+    let advice = "the log is damaged there and nothing was changed; restore a copy, or salvage \
+                  what this one holds before it";
     let Some(damage) = &walked.damage else {
         return Error::new(ErrorKind::Bug, "the log was refused without a reason");
     };
     let proven = if walked.claimed { ", and a later record proves that it was whole" } else { "" };
-    Error::new(ErrorKind::Corrupt, format!("{}{proven}; {advice}", damage.what))
+    Error::new(ErrorKind::Corrupt, format!("{}{proven}; {advice} (case {label})", damage.what))
         .at_path(damage.path.clone())
         .at_offset(damage.offset)
         .at_lsn(walked.position.lsn.next())
@@ -166,7 +168,8 @@ fn refuse_unless_ours(dir: &Path, runtime: &Runtime, settings: &OpenSettings) ->
         return Ok(());
     }
     let ours = [LOCK_NAME, DIR_NAME, "IDENTITY.tmp"];
-    if let Some(foreign) = entries.iter().find(|entry| !ours.contains(&entry.name.as_str())) {
+    let is_ours = |name: &str| ours.contains(&name) || (name == super::QUARANTINE && has(DIR_NAME));
+    if let Some(foreign) = entries.iter().find(|entry| !is_ours(&entry.name)) {
         return Err(not_a_store(dir, &format!("it holds {:?}", foreign.name)));
     }
     if has(DIR_NAME) && look_for_files(dir, runtime)? == FilesSeen::Foreign {
@@ -184,7 +187,11 @@ struct NoLock;
 
 impl Lock for NoLock {}
 
-fn take_lock(dir: &Path, runtime: &Runtime) -> Result<Box<dyn Lock>> {
+/// Takes the store's lock.
+///
+/// # Errors
+/// `Locked` with who holds it, `ReadOnly`, `Io`.
+pub(super) fn take_lock(dir: &Path, runtime: &Runtime) -> Result<Box<dyn Lock>> {
     if is_planted(Plant::LockNotTaken) {
         return Ok(Box::new(NoLock));
     }
@@ -218,7 +225,7 @@ pub(super) fn look_for_identity(dir: &Path, runtime: &Runtime) -> Result<Option<
     let file = match runtime.vfs.open(&path, OpenMode::Read) {
         Ok(file) => file,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        Err(error) => return Err(Error::io("open the identity file", &shown, error)),
+        Err(error) => return Err(cannot_read("open the identity file", &shown, error)),
     };
     let bytes = match file.read_whole(identity::FILE_BYTES_MAX) {
         Ok(bytes) => bytes,
@@ -227,7 +234,7 @@ pub(super) fn look_for_identity(dir: &Path, runtime: &Runtime) -> Result<Option<
             let error = Error::new(ErrorKind::Corrupt, what).at_path(shown);
             return Err(error.at_offset(identity::FILE_BYTES_MAX));
         }
-        Err(error) => return Err(Error::io("read the identity file", &shown, error)),
+        Err(error) => return Err(cannot_read("read the identity file", &shown, error)),
     };
     match Identity::decode(&bytes) {
         Ok(identity) => Ok(Some(identity)),
@@ -239,7 +246,7 @@ pub(super) fn look_for_identity(dir: &Path, runtime: &Runtime) -> Result<Option<
         .at_offset(8)),
         Err(HeaderFault::Damaged(what)) => {
             hit(Mark::CaseE);
-            let what = format!("{what}; restore a copy of this file or of the store");
+            let what = format!("{what}; restore a copy of this file or of the store (case @E)");
             Err(Error::new(ErrorKind::Corrupt, what).at_path(shown).at_offset(0))
         }
     }

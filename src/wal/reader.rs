@@ -20,10 +20,12 @@ use super::header::{HeaderFault, SegmentHeader};
 use super::identity::Identity;
 use super::open::existing_identity;
 use super::overlaid::Overlaid;
+use super::present::{SALVAGE_BEGUN, present, segments_present};
+use super::salvage;
 use super::saved::SavedTail;
 use super::scan::{Found, Neighbours, Position, Record, claims, read_record};
-use super::segment::{SegmentDir, shown_path};
-use super::walk::{TAIL_SHORT, segments_present};
+use super::segment::{DIR_NAME, SegmentDir, cannot_read, shown_path};
+use super::walk::TAIL_SHORT;
 
 /// Bytes read ahead at once; a longer record makes its own window.
 const WINDOW: usize = 256 << 10;
@@ -244,7 +246,7 @@ impl LogReader {
     /// again.
     fn enter_next(&mut self) -> Result<bool> {
         let NextSegment { number, salt, predecessor } = self.next_segment;
-        let fail = |error| Error::io("read the log", &shown_path(number), error);
+        let fail = |error| cannot_read("read the log", &shown_path(number), error);
         let file = match self.dir.runtime.vfs.open(&self.dir.file_path(number), OpenMode::Read) {
             Ok(file) => file,
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
@@ -314,7 +316,12 @@ impl LogReader {
     fn claimed_beyond(&self) -> Result<Option<(u64, PathBuf)>> {
         let hole = self.position.seq.next();
         let tail = self.segment.as_ref().map_or(SegmentNumber(0), |segment| segment.number);
-        for number in segments_present(&self.dir)? {
+        let present = present(&self.dir)?;
+        if present.salvage_begun {
+            let path = PathBuf::from(DIR_NAME).join(salvage::plan::FILE_NAME);
+            return Err(corrupt(SALVAGE_BEGUN).at_path(path).at_offset(0));
+        }
+        for number in present.segments {
             if number < tail {
                 continue;
             }

@@ -18,8 +18,8 @@ use crate::base::{Error, ErrorKind, Result, SegmentNumber, StoreId};
 use crate::vfs::{FileExt, OpenMode, replace_file};
 
 use super::format::{Layout, Salt};
-use super::segment::{DIR_NAME, SegmentDir};
-use super::walk::segments_present;
+use super::present::segments_present;
+use super::segment::{DIR_NAME, SegmentDir, cannot_read};
 
 /// Name of the file, in the log's directory.
 pub(crate) const FILE_NAME: &str = "TAIL";
@@ -88,7 +88,7 @@ impl SavedTail {
     /// `Io` when it cannot be read, `Unsupported` when a newer version saved it.
     pub(super) fn load(dir: &SegmentDir) -> Result<Self> {
         let fail = |error| {
-            let error = Error::io("read", &shown(), error);
+            let error = cannot_read("read", &shown(), error);
             error.within("the file holds what an interrupted recovery was writing")
         };
         let file = match dir.runtime.vfs.open(&dir.path.join(FILE_NAME), OpenMode::Read) {
@@ -125,6 +125,11 @@ impl SavedTail {
             }
             _ => Ok(()),
         }
+    }
+
+    /// The segments of which something was saved.
+    pub(super) fn segments(&self) -> impl Iterator<Item = SegmentNumber> {
+        self.0.iter().map(|part| part.segment)
     }
 
     /// Lays what was saved of `segment` over `bytes`, which begin at `start` of its file; `salt`

@@ -45,6 +45,18 @@ pub fn shown_path(number: SegmentNumber) -> PathBuf {
     Path::new(DIR_NAME).join(file_name(number))
 }
 
+/// Why one of the store's own names cannot be read. A name that is no file, or no directory, at
+/// all is damage and not trouble that passes: nobody who keeps the format makes one.
+pub(super) fn cannot_read(doing: &str, shown: &Path, error: io::Error) -> Error {
+    use io::ErrorKind::{IsADirectory, NotADirectory, NotSeekable};
+    if !matches!(error.kind(), IsADirectory | NotADirectory | NotSeekable) {
+        return Error::io(doing, shown, error);
+    }
+    let what =
+        format!("this name is the store's, but it is something else ({error}); move it away");
+    Error::new(ErrorKind::Corrupt, what).at_path(shown)
+}
+
 /// An open segment.
 #[derive(Clone, Debug)]
 pub struct Segment {

@@ -18,10 +18,12 @@ use super::format::{Kind, RECORD_HEADER, RECORDS_START, RecordFault, RecordHeade
 use super::header::{HeaderFault, SegmentHeader};
 use super::open::existing_identity;
 use super::overlaid::Overlaid;
+use super::present::{SALVAGE_BEGUN, present};
+use super::salvage;
 use super::saved::SavedTail;
 use super::scan::{Found, Neighbours, Position, Record, Wanted, claims, read_fitting, read_record};
-use super::segment::{SegmentDir, shown_path};
-use super::walk::{Replay, TAIL_SHORT, segments_present};
+use super::segment::{DIR_NAME, SegmentDir, cannot_read, shown_path};
+use super::walk::{Replay, TAIL_SHORT};
 
 /// A place that is not what was written.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -105,7 +107,13 @@ impl Surveyor<'_, '_> {
     /// The segments whose headers can be believed; tells of the others.
     fn look_at_headers(&mut self) -> Result<Vec<Believed>> {
         let (mut believed, mut bytes) = (Vec::new(), Vec::new());
-        for number in segments_present(self.dir)? {
+        let present = present(self.dir)?;
+        if present.salvage_begun {
+            let path = PathBuf::from(DIR_NAME).join(salvage::plan::FILE_NAME);
+            let (offset, what) = (Some(0), SALVAGE_BEGUN.to_owned());
+            self.survey.damage.push(Damage { path, offset, lsn: None, what });
+        }
+        for number in present.segments {
             let file = self.open(number, &mut bytes)?;
             self.survey.bytes += file.size;
             if file.is_longer {
@@ -133,7 +141,7 @@ impl Surveyor<'_, '_> {
     /// Opens a segment and reads its first bytes.
     fn open(&self, number: SegmentNumber, first: &mut Vec<u8>) -> Result<Overlaid> {
         Overlaid::open(self.dir, number, OpenMode::Read, &self.saved, first)
-            .map_err(|error| Error::io("read", &shown_path(number), error))
+            .map_err(|error| cannot_read("read", &shown_path(number), error))
     }
 
     fn damaged(&mut self, number: SegmentNumber, offset: u64, what: &str) {
@@ -240,7 +248,7 @@ impl Surveyor<'_, '_> {
             return Ok(true);
         }
         for Believed { number, .. } in later {
-            let fail = |error| Error::io("read", &shown_path(*number), error);
+            let fail = |error| cannot_read("read", &shown_path(*number), error);
             if claim_in(self.dir, *number, &self.saved, hole).map_err(fail)?.is_some() {
                 return Ok(true);
             }
@@ -281,13 +289,13 @@ impl Surveyor<'_, '_> {
 
 impl Open {
     fn fail(&self, error: io::Error) -> Error {
-        Error::io("read", &shown_path(self.number), error)
+        cannot_read("read", &shown_path(self.number), error)
     }
 
     /// The bytes from `place` on: `len` of them, if the file has as many.
     fn at(&mut self, place: u64, len: usize) -> Result<&[u8]> {
         let number = self.number;
-        let fail = |error| Error::io("read", &shown_path(number), error);
+        let fail = |error| cannot_read("read", &shown_path(number), error);
         self.window.at(&self.file, place, len).map_err(fail)
     }
 

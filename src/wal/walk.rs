@@ -4,7 +4,6 @@
 //! acts on the decision.
 
 use std::collections::VecDeque;
-use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -20,10 +19,12 @@ use super::format::{Kind, RECORDS_START, RecordFault, RecordHeader, Salt};
 use super::header::{HeaderFault, SegmentHeader};
 use super::kept::{Held, Keeping, Kept};
 use super::overlaid::Overlaid;
+use super::present::{SALVAGE_BEGUN, present};
 use super::recovery::{ChainSeen, LastSeen, RestSeen};
+use super::salvage;
 use super::saved::SavedTail;
 use super::scan::{Neighbours, Position, Record, claims};
-use super::segment::{Segment, SegmentDir, parse_file_name, shown_path};
+use super::segment::{DIR_NAME, Segment, SegmentDir, cannot_read, shown_path};
 
 /// A segment is made whole before it is named, and given back only after its end is.
 pub(super) const TAIL_SHORT: &str = "the log ends in a segment that is shorter than it was made";
@@ -139,7 +140,23 @@ enum SegmentEnds {
 /// `Io` when something cannot be read, `Unsupported` for a newer format, and what `replay` says.
 /// Damage is not an error here but an observation.
 pub(super) fn walk(dir: &SegmentDir, writable: bool, replay: &mut Replay<'_>) -> Result<Walked> {
-    let present: Arc<[SegmentNumber]> = segments_present(dir)?.into();
+    let present = present(dir)?;
+    let mut walked = walk_segments(dir, present.segments, writable, replay)?;
+    if present.salvage_begun {
+        walked.claimed = false;
+        let path = PathBuf::from(DIR_NAME).join(salvage::plan::FILE_NAME);
+        walked.damaged(ChainSeen::SalvageBegun, SALVAGE_BEGUN, path, 0);
+    }
+    Ok(walked)
+}
+
+fn walk_segments(
+    dir: &SegmentDir,
+    present: Vec<SegmentNumber>,
+    writable: bool,
+    replay: &mut Replay<'_>,
+) -> Result<Walked> {
+    let present: Arc<[SegmentNumber]> = present.into();
     let saved = Arc::new(SavedTail::load(dir)?);
     let mut walked = Walked::new();
     if present.binary_search(&SegmentNumber(1)).is_err() {
@@ -161,17 +178,6 @@ pub(super) fn walk(dir: &SegmentDir, writable: bool, replay: &mut Replay<'_>) ->
     }
     walked.kept = keeping.finish();
     Ok(walked)
-}
-
-/// The segments whose files are there, in order.
-pub(super) fn segments_present(dir: &SegmentDir) -> Result<Vec<SegmentNumber>> {
-    let listed = dir.runtime.vfs.list(&dir.path);
-    let entries = match listed {
-        Ok(entries) => entries,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
-        Err(error) => return Err(Error::io("list", std::path::Path::new("wal"), error)),
-    };
-    Ok(entries.iter().filter_map(|entry| parse_file_name(&entry.name)).collect())
 }
 
 impl Walk<'_> {
@@ -229,7 +235,7 @@ impl Walk<'_> {
     fn chunk(&mut self, number: SegmentNumber) -> Result<Chunk> {
         match self.ahead.next() {
             Some(Ok(chunk)) if chunk.segment == number => Ok(chunk),
-            Some(Err((number, error))) => Err(Error::io("read", &shown_path(number), error)),
+            Some(Err((number, error))) => Err(cannot_read("read", &shown_path(number), error)),
             _ => Err(lost(number)),
         }
     }
@@ -306,17 +312,20 @@ fn open_segment(
     walked.bytes += file.size;
     if file.is_longer {
         let what = "the segment is longer than it was made";
-        walked.damaged(ChainSeen::HeaderDamaged, what, shown_path(number), dir.segment_bytes);
+        walked.damaged(ChainSeen::FileLong, what, shown_path(number), dir.segment_bytes);
         return Ok(None);
     }
     let header = SegmentHeader::decode(bytes.get(..PAGE).unwrap_or(bytes));
     let wrong = match &header {
-        Ok(header) => header_mismatch(dir, number, salt, header),
-        Err(HeaderFault::Damaged(what)) => Some(*what),
+        Ok(header) => {
+            let mismatch = header_mismatch(dir, number, salt, header);
+            mismatch.map(|what| (ChainSeen::HeaderForeign, what))
+        }
+        Err(HeaderFault::Damaged(what)) => Some((ChainSeen::HeaderDamaged, *what)),
         Err(HeaderFault::Newer) => return Err(newer(number, 0)),
     };
-    if let Some(what) = wrong {
-        walked.damaged(ChainSeen::HeaderDamaged, what, shown_path(number), 0);
+    if let Some((chain, what)) = wrong {
+        walked.damaged(chain, what, shown_path(number), 0);
         return Ok(None);
     }
     Ok(header.ok().map(|header| header.salt))
@@ -364,7 +373,7 @@ fn look_beyond(
         walked.damaged(ChainSeen::TailShort, TAIL_SHORT, shown_path(number), tail.file.size);
         return Ok(());
     }
-    let fail = |error| Error::io("read", &shown_path(number), error);
+    let fail = |error| cannot_read("read", &shown_path(number), error);
     let torn = debris(&tail.file, &mut tail.window(), tail.end).map_err(fail)?;
     if torn > 0 {
         walked.rest = RestSeen::Debris;
@@ -377,7 +386,7 @@ fn look_beyond(
         if walked.claimed {
             break;
         }
-        let fail = |error| Error::io("read", &shown_path(*later), error);
+        let fail = |error| cannot_read("read", &shown_path(*later), error);
         walked.claimed = claim_in(dir, *later, saved, hole).map_err(fail)?.is_some();
     }
     Ok(())

@@ -86,6 +86,9 @@ impl Vfs for Overtaken {
     fn lock(&self, path: &Path) -> io::Result<Box<dyn Lock>> {
         self.0.lock(path)
     }
+    fn lock_shared(&self, path: &Path) -> io::Result<Box<dyn Lock>> {
+        self.0.lock_shared(path)
+    }
 }
 
 #[test]

@@ -183,6 +183,10 @@ impl Vfs for Noted {
     fn lock(&self, path: &Path) -> io::Result<Box<dyn Lock>> {
         self.0.lock(path)
     }
+
+    fn lock_shared(&self, path: &Path) -> io::Result<Box<dyn Lock>> {
+        self.0.lock_shared(path)
+    }
     fn reading(&self) -> Reading {
         self.0.reading()
     }

@@ -3,7 +3,7 @@
 use clap::Args;
 
 use crate::base::Result;
-use crate::cli::context::Context;
+use crate::cli::context::{Context, Reading};
 use crate::cli::run::Outcome;
 use crate::doc::Line;
 
@@ -14,13 +14,15 @@ use crate::doc::Line;
 #[derive(Args, Debug)]
 #[command(after_help = "Example:\n  jidoka dump --digest")]
 pub(in crate::cli) struct DumpArgs {
+    #[command(flatten)]
+    reading: Reading,
     /// Print only the SHA-256 of the lines, and how many there are
     #[arg(long)]
     digest: bool,
 }
 
 pub(in crate::cli) fn run(args: &DumpArgs, context: &mut Context) -> Result<Outcome> {
-    context.with_store(|context, documents| {
+    context.with_documents(&args.reading, |context, documents| {
         if args.digest {
             let (sha256, items) = documents.digest()?;
             let line = Line::new().text("sha256", &sha256.to_string()).number("items", items);

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, ValueEnum};
 
 use crate::base::Result;
-use crate::cli::context::Context;
+use crate::cli::context::{Context, Reading};
 use crate::cli::files::{NewFile, refuse_inside};
 use crate::cli::run::Outcome;
 use crate::doc::Line;
@@ -18,6 +18,8 @@ use crate::ops::{self, Format};
 #[derive(Args, Debug)]
 #[command(after_help = "Example:\n  jidoka export pots --format csv -o pots.csv")]
 pub(in crate::cli) struct ExportArgs {
+    #[command(flatten)]
+    reading: Reading,
     /// The collections
     #[arg(value_name = "COLLECTION")]
     collections: Vec<String>,
@@ -48,7 +50,7 @@ pub(in crate::cli) fn run(args: &ExportArgs, context: &mut Context) -> Result<Ou
         FormatArg::Json => Format::Json,
         FormatArg::Csv => Format::Csv,
     };
-    context.with_store(|context, documents| {
+    context.with_documents(&args.reading, |context, documents| {
         let Some(path) = &args.output else {
             let out = &mut context.out;
             ops::export(documents, &args.collections, format, &mut |bytes| out.bytes(bytes))?;

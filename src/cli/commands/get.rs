@@ -3,7 +3,7 @@
 use clap::Args;
 
 use crate::base::{Error, ErrorKind, Result};
-use crate::cli::context::Context;
+use crate::cli::context::{Context, Reading};
 use crate::cli::run::Outcome;
 
 use super::lines;
@@ -15,6 +15,8 @@ use super::lines;
 #[derive(Args, Debug)]
 #[command(after_help = "Example:\n  jidoka get pots p1")]
 pub(in crate::cli) struct GetArgs {
+    #[command(flatten)]
+    reading: Reading,
     /// The collection
     collection: String,
     /// The document's id
@@ -22,7 +24,7 @@ pub(in crate::cli) struct GetArgs {
 }
 
 pub(in crate::cli) fn run(args: &GetArgs, context: &mut Context) -> Result<Outcome> {
-    context.with_store(|context, documents| {
+    context.with_documents(&args.reading, |context, documents| {
         let found = documents.get(&args.collection, &args.id)?.ok_or_else(|| {
             let what =
                 format!("the document {:?} in {:?} does not exist", args.id, args.collection);

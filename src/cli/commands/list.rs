@@ -3,7 +3,7 @@
 use clap::Args;
 
 use crate::base::Result;
-use crate::cli::context::Context;
+use crate::cli::context::{Context, Reading};
 use crate::cli::run::Outcome;
 use crate::doc::Listing;
 
@@ -16,6 +16,8 @@ use super::lines;
 #[derive(Args, Debug)]
 #[command(after_help = "Example:\n  jidoka list pots --prefix 2026- --after 2026-03 --limit 100")]
 pub(in crate::cli) struct ListArgs {
+    #[command(flatten)]
+    reading: Reading,
     /// The collection
     collection: String,
     /// Only ids that begin with this
@@ -30,8 +32,8 @@ pub(in crate::cli) struct ListArgs {
 }
 
 pub(in crate::cli) fn run(args: ListArgs, context: &mut Context) -> Result<Outcome> {
-    let ListArgs { collection, prefix, after, limit } = args;
-    context.with_store(|context, documents| {
+    let ListArgs { reading, collection, prefix, after, limit } = args;
+    context.with_documents(&reading, |context, documents| {
         let listed = documents.list(&collection, &Listing { prefix, after })?;
         for document in listed.take(limit.unwrap_or(usize::MAX)) {
             context.out.line(&lines::document(&document?))?;

@@ -15,6 +15,7 @@ mod lines;
 pub(super) mod list;
 pub(super) mod log_dump;
 pub(super) mod log_list;
+pub(super) mod log_salvage;
 pub(super) mod log_tail;
 pub(super) mod patch;
 pub(super) mod put;

@@ -3,7 +3,7 @@
 use clap::Args;
 
 use crate::base::Result;
-use crate::cli::context::Context;
+use crate::cli::context::{Context, Reading};
 use crate::cli::run::Outcome;
 use crate::doc::{Filter, Query, Sort};
 
@@ -19,6 +19,8 @@ use super::lines;
                   >= 7' --sort created_at:desc --limit 10"
 )]
 pub(in crate::cli) struct QueryArgs {
+    #[command(flatten)]
+    reading: Reading,
     /// The collection
     collection: String,
     /// A condition; give several to require all of them
@@ -41,7 +43,7 @@ pub(in crate::cli) fn run(args: &QueryArgs, context: &mut Context) -> Result<Out
         sort: args.sort.as_deref().map(Sort::parse).transpose()?,
         limit: args.limit,
     };
-    context.with_store(|context, documents| {
+    context.with_documents(&args.reading, |context, documents| {
         if args.explain {
             return context.out.line(query.explain(&args.collection).to_string().as_bytes());
         }

@@ -2,37 +2,104 @@
 
 use std::path::Path;
 
+use clap::Args;
 use serde_json::{Value, json};
 
-use crate::base::{Error, Histogram, Result};
-use crate::cli::context::Context;
+use crate::base::{Error, Histogram, Lsn, Result, StoreId};
+use crate::cli::context::{Context, Reading};
 use crate::cli::run::Outcome;
-use crate::doc::{Documents, Line, Listing};
-use crate::store::Namespace;
+use crate::doc::{DocumentsAt, Line, Listing};
+use crate::store::{Namespace, ReadOnlyStore, Store};
 use crate::vfs::{OpenMode, Vfs};
 use crate::wal::segment::{DIR_NAME, parse_file_name};
+use crate::wal::{LogStats, RecoveryReport};
 
-pub(in crate::cli) fn run(context: &mut Context) -> Result<Outcome> {
-    context.with_store(|context, documents| {
-        let line = gather(context, documents)?.finish();
-        if context.json {
-            return context.out.line(&line);
-        }
-        let text = String::from_utf8_lossy(&line);
-        let value: Value = serde_json::from_str(&text).unwrap_or_default();
-        let mut told = String::new();
-        tell(&mut told, "", &value);
-        context.out.text(&told)
-    })?;
+/// Say how large the store is, where its log stands and what recovery did
+///
+/// Opens the store, so it waits for no writer but exits 11 beside one.
+#[derive(Args, Debug)]
+#[command(after_help = "Example:\n  jidoka stats --json")]
+pub(in crate::cli) struct StatsArgs {
+    #[command(flatten)]
+    reading: Reading,
+}
+
+pub(in crate::cli) fn run(args: &StatsArgs, context: &mut Context) -> Result<Outcome> {
+    if args.reading.read_only {
+        context.looking(|context, store| {
+            let documents = DocumentsAt::over(store.snapshot());
+            show(context, &documents, &Standing::of_looking(store))
+        })?;
+    } else {
+        context.with_store(|context, documents| {
+            show(context, &documents.now(), &Standing::of_open(documents.store()))
+        })?;
+    }
     Ok(Outcome::Done)
 }
 
+fn show(context: &mut Context, documents: &DocumentsAt, standing: &Standing<'_>) -> Result<()> {
+    let line = gather(context, documents, standing)?.finish();
+    if context.json {
+        return context.out.line(&line);
+    }
+    let text = String::from_utf8_lossy(&line);
+    let value: Value = serde_json::from_str(&text).unwrap_or_default();
+    let mut told = String::new();
+    tell(&mut told, "", &value);
+    context.out.text(&told)
+}
+
+/// Where the log stands.
+struct Standing<'a> {
+    store_id: StoreId,
+    segment_bytes: u64,
+    term: u64,
+    lsn: Lsn,
+    durable: Lsn,
+    active_segment: u64,
+    memory_bytes: usize,
+    recovery: &'a RecoveryReport,
+    /// What it did since it was opened; nothing, when it is only looked at.
+    log: LogStats,
+}
+
+impl<'a> Standing<'a> {
+    fn of_open(store: &'a Store) -> Self {
+        let log = store.log_stats();
+        Self {
+            store_id: store.identity().store_id,
+            segment_bytes: store.identity().segment_bytes,
+            term: log.term,
+            lsn: store.visible(),
+            durable: store.durable(),
+            active_segment: log.active_segment,
+            memory_bytes: store.memory_bytes(),
+            recovery: store.recovery(),
+            log,
+        }
+    }
+
+    fn of_looking(store: &'a ReadOnlyStore) -> Self {
+        Self {
+            store_id: store.identity().store_id,
+            segment_bytes: store.identity().segment_bytes,
+            term: store.log().term.0,
+            lsn: store.visible(),
+            durable: store.claimed(),
+            active_segment: store.log().segment.0,
+            memory_bytes: store.memory_bytes(),
+            recovery: store.recovery(),
+            log: LogStats::default(),
+        }
+    }
+}
+
 /// Everything, in the order of the contract.
-fn gather(context: &Context, documents: &Documents) -> Result<Line> {
-    let store = documents.store();
-    let (log, recovery) = (store.log_stats(), store.recovery());
+fn gather(context: &Context, documents: &DocumentsAt, standing: &Standing<'_>) -> Result<Line> {
     let vfs = context.runtime.vfs.as_ref();
-    let files = segments_of(vfs, &context.store, log.active_segment)?;
+    let (log, recovery) = (&standing.log, standing.recovery);
+    let files = segments_of(vfs, &context.store, standing.active_segment)?;
     let mut collections = Line::new();
     let mut total = 0;
     for name in documents.collections() {
@@ -44,13 +111,13 @@ fn gather(context: &Context, documents: &Documents) -> Result<Line> {
         collections = collections.number(&name, count);
         total += count;
     }
-    let keyspaces = store.snapshot().keyspaces();
+    let keyspaces = documents.snapshot().keyspaces();
     let plain = keyspaces.iter().filter(|one| one.namespace() == Namespace::Keyspace).count();
     let log_object = Line::new()
         .number("segments", files.segments)
         .number("bytes", files.bytes)
         .number("pool", files.pool)
-        .number("segment_bytes", store.identity().segment_bytes);
+        .number("segment_bytes", standing.segment_bytes);
     let recovery_object = Line::new()
         .number("segments", recovery.segments)
         .number("records", recovery.records)
@@ -74,16 +141,16 @@ fn gather(context: &Context, documents: &Documents) -> Result<Line> {
         .object("group_commits", spread(&log.group_commits))
         .object("pool", pool_object);
     Ok(Line::new()
-        .text("store_id", &store.identity().store_id.to_string())
-        .number("term", log.term)
-        .number("lsn", store.visible().0)
-        .number("durable_lsn", store.durable().0)
+        .text("store_id", &standing.store_id.to_string())
+        .number("term", standing.term)
+        .number("lsn", standing.lsn.0)
+        .number("durable_lsn", standing.durable.0)
         .number("documents", total)
         .value("keyspaces", &json!(plain))
         .object("collections", collections)
         .object("log", log_object)
         .number("disk_bytes", disk_bytes(vfs, &context.store)?)
-        .value("memory_bytes", &json!(store.memory_bytes()))
+        .value("memory_bytes", &json!(standing.memory_bytes))
         .object("recovery", recovery_object)
         .object("since_open", work_object)
         .flag("clock_suspect", log.clock_suspect))

@@ -32,7 +32,8 @@ pub(in crate::cli) fn run(args: &VerifyArgs, context: &mut Context) -> Result<Ou
     Ok(if report.is_ok() { Outcome::Done } else { Outcome::Damaged })
 }
 
-fn damage_line(damage: &Damage) -> Line {
+/// `{"path","offset","lsn","what"}`.
+pub(super) fn damage_line(damage: &Damage) -> Line {
     Line::new()
         .text("path", &damage.path.to_string_lossy())
         .value("offset", &damage.offset.into())

@@ -13,6 +13,7 @@ use crate::vfs::{File, FileExt, OpenMode, Runtime};
 use crate::wal::LOCK_NAME;
 use crate::wal::header::{HeaderFault, MAGIC as SEGMENT_MAGIC, SegmentHeader};
 use crate::wal::identity::{FILE_BYTES_MAX, FILE_NAME, MAGIC as IDENTITY_MAGIC};
+use crate::wal::salvage::plan::{FILE_NAME as PLAN_NAME, MAGIC as PLAN_MAGIC};
 use crate::wal::saved::{FILE_NAME as TAIL_NAME, MAGIC as TAIL_MAGIC};
 use crate::wal::segment::parse_file_name;
 
@@ -25,15 +26,17 @@ enum Kind {
     Segment,
     Identity,
     Tail,
+    Plan,
     Range,
     End,
     Lock,
 }
 
-const MAGICS: [(&[u8; 8], Kind); 5] = [
+const MAGICS: [(&[u8; 8], Kind); 6] = [
     (SEGMENT_MAGIC, Kind::Segment),
     (IDENTITY_MAGIC, Kind::Identity),
     (TAIL_MAGIC, Kind::Tail),
+    (PLAN_MAGIC, Kind::Plan),
     (RANGE_MAGIC, Kind::Range),
     (END_MAGIC, Kind::End),
 ];
@@ -72,6 +75,7 @@ pub fn inspect(path: &Path, runtime: &Runtime) -> Result<Inspected> {
         Kind::Segment => segment::inspect(&bytes, size, parse_file_name(&name)),
         Kind::Identity => small::identity(&bytes),
         Kind::Tail => small::tail(&bytes),
+        Kind::Plan => Ok(small::plan(&bytes)),
         Kind::Range => copied::range(&bytes, size, parse_range_name(&name)),
         Kind::End => small::end(&bytes),
         Kind::Lock => Ok(small::lock(&bytes)),
@@ -95,6 +99,7 @@ fn kind_of(page: &[u8], name: &str) -> Option<Kind> {
     match name {
         FILE_NAME | "COPY" => Some(Kind::Identity),
         TAIL_NAME => Some(Kind::Tail),
+        PLAN_NAME => Some(Kind::Plan),
         "END" => Some(Kind::End),
         LOCK_NAME => Some(Kind::Lock),
         _ if parse_file_name(name).is_some() => Some(Kind::Segment),
@@ -116,7 +121,7 @@ fn wanted(kind: Kind, page: &[u8]) -> u64 {
         }
         .min(range_bytes_max(SEGMENT_BYTES_MAX)),
         Kind::Tail => range_bytes_max(SEGMENT_BYTES_MAX),
-        Kind::Identity | Kind::End | Kind::Lock => FILE_BYTES_MAX,
+        Kind::Identity | Kind::Plan | Kind::End | Kind::Lock => FILE_BYTES_MAX,
     }
 }
 

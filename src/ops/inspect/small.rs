@@ -1,10 +1,11 @@
-//! The small files: identity, saved tail, the end of a copy, the lock.
+//! The small files: identity, saved tail, salvage plan, the end of a copy, the lock.
 
 use serde_json::{Value, json};
 
 use crate::archive::format::End;
 use crate::wal::header::HeaderFault;
 use crate::wal::identity::Identity;
+use crate::wal::salvage::plan::Plan;
 use crate::wal::saved::{self, SavedPlace};
 
 use super::report::Inspected;
@@ -62,6 +63,24 @@ pub(super) fn tail(bytes: &[u8]) -> Said {
         }
     }
     Ok(said)
+}
+
+/// A log with a plan beside it is refused, so a plan that cannot be read is damage.
+pub(super) fn plan(bytes: &[u8]) -> Inspected {
+    let mut said = Inspected::new("plan of a salvage that did not end");
+    match Plan::decode(bytes) {
+        Some(plan) => {
+            said.fact("store_id", plan.store_id.to_string());
+            said.fact("quarantine", plan.quarantine);
+            said.fact("segment", plan.segment.0);
+            said.fact("keep_bytes", plan.keep_bytes);
+            said.fact("kept_lsn", plan.kept.0);
+            said.fact("lost_lsn", plan.lost.0);
+            said.fact("term", plan.term.0);
+        }
+        None => said.damaged(0, None, "it is no plan that a salvage of this version wrote"),
+    }
+    said
 }
 
 /// Nothing depends on what a lock says, so nothing in it is damage.

@@ -1,6 +1,6 @@
 //! The disk as a [`Vfs`]: every call is counted, asked for faults, done, and observed.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::io;
 use std::path::Path;
@@ -37,6 +37,8 @@ pub(super) struct Disk {
     pub(super) plan: Plan,
     /// The files that are locked.
     pub(super) locked: BTreeSet<u64>,
+    /// The files that readers keep from being locked, and how many do.
+    pub(super) shared: BTreeMap<u64, u64>,
     pub(super) warnings: Vec<String>,
     /// Every operation fails.
     pub(super) gone: bool,
@@ -70,7 +72,30 @@ impl Disk {
             }
             found => found?,
         };
-        if self.locked.insert(number) { Ok(number) } else { Err(io::ErrorKind::WouldBlock.into()) }
+        if !self.shared.contains_key(&number) && self.locked.insert(number) {
+            return Ok(number);
+        }
+        Err(io::ErrorKind::WouldBlock.into())
+    }
+
+    fn lock_shared(&mut self, path: &Path) -> io::Result<u64> {
+        let number = self.tree.find_file(path)?;
+        if self.locked.contains(&number) {
+            return Err(io::ErrorKind::WouldBlock.into());
+        }
+        *self.shared.entry(number).or_default() += 1;
+        Ok(number)
+    }
+
+    /// Gives a lock back.
+    pub(super) fn unlock(&mut self, number: u64) {
+        if self.locked.remove(&number) {
+            return;
+        }
+        let left = self.shared.remove(&number).unwrap_or(0).saturating_sub(1);
+        if left > 0 {
+            self.shared.insert(number, left);
+        }
     }
 }
 
@@ -188,6 +213,11 @@ impl Vfs for MemoryVfs {
         let number = self.operate(OperationKind::Lock, path, |disk, _| disk.lock(path))?;
         Ok(Box::new(MemoryLock::new(self.clone(), number)))
     }
+
+    fn lock_shared(&self, path: &Path) -> io::Result<Box<dyn Lock>> {
+        let number = self.operate(OperationKind::Lock, path, |disk, _| disk.lock_shared(path))?;
+        Ok(Box::new(MemoryLock::new(self.clone(), number)))
+    }
 }
 
 #[cfg(test)]
@@ -196,6 +226,20 @@ mod tests {
     use super::super::{CrashMode, SyncFailure, UnitKind};
     use super::*;
     use crate::vfs::FileExt;
+
+    #[test]
+    fn readers_keep_a_writer_away_until_the_last_of_them_has_gone() {
+        let (disk, path) = (MemoryVfs::new(), Path::new("/LOCK"));
+        assert_eq!(disk.lock_shared(path).unwrap_err().kind(), io::ErrorKind::NotFound);
+        let writer = disk.lock(path).unwrap();
+        assert_eq!(disk.lock_shared(path).unwrap_err().kind(), io::ErrorKind::WouldBlock);
+        drop(writer);
+        let (one, other) = (disk.lock_shared(path).unwrap(), disk.lock_shared(path).unwrap());
+        drop(one);
+        assert_eq!(disk.lock(path).unwrap_err().kind(), io::ErrorKind::WouldBlock);
+        drop(other);
+        drop(disk.lock(path).unwrap());
+    }
 
     fn survivors(disk: &MemoryVfs, positions: &[usize]) -> Vec<String> {
         let units = disk.pending_units();

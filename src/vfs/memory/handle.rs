@@ -134,7 +134,7 @@ impl Lock for MemoryLock {}
 
 impl Drop for MemoryLock {
     fn drop(&mut self) {
-        self.vfs.disk().locked.remove(&self.number);
+        self.vfs.disk().unlock(self.number);
     }
 }
 
