@@ -48,9 +48,6 @@ impl Settings {
                 settings.json = true;
                 continue;
             }
-            if name == "--help" {
-                return Err(help().into());
-            }
             let value = arguments.next().ok_or_else(|| format!("{name} of what?\n\n{USAGE}"))?;
             settings.set(name, value)?;
         }
@@ -75,7 +72,8 @@ impl Settings {
     }
 }
 
-fn help() -> String {
+/// What `--help` prints.
+pub fn help() -> String {
     let works: Vec<_> = work::ALL.iter().map(|work| work.name).collect();
     let engines: Vec<_> = engine::ALL.iter().map(|kind| kind.name).collect();
     format!("{USAGE}\n\nworks: {}\nengines: {}", works.join(", "), engines.join(", "))

@@ -5,7 +5,6 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use nix::time::{ClockId, clock_gettime};
 use serde_json::{Value, json};
 
 use crate::Outcome;
@@ -14,6 +13,7 @@ use crate::disk::Counts;
 use crate::engine::{Engine, Kind, Setup};
 use crate::histogram::Histogram;
 use crate::numbers::{float, micros, ratio};
+use crate::others::{Processors, cpu_time};
 use crate::random::Pool;
 use crate::work::{Manner, Work};
 use crate::{paired, reopen, syncs};
@@ -86,21 +86,25 @@ impl Order {
     }
 }
 
-/// CPU time of the process, all threads.
-pub fn cpu_time() -> Outcome<Duration> {
-    Ok(Duration::from(clock_gettime(ClockId::CLOCK_PROCESS_CPUTIME_ID)?))
-}
-
 /// Readings before what is measured, to be compared with those after it.
-struct Readings {
+pub struct Readings {
     started: Instant,
     cpu: Duration,
+    processors: Processors,
     disk: Option<Counts>,
 }
 
 impl Readings {
-    fn take(dir: &Path) -> Outcome<Self> {
-        Ok(Self { disk: Counts::of(dir), cpu: cpu_time()?, started: Instant::now() })
+    pub fn take(dir: &Path) -> Outcome<Self> {
+        let processors = Processors::now()?;
+        Ok(Self { disk: Counts::of(dir), processors, cpu: cpu_time()?, started: Instant::now() })
+    }
+
+    /// What others did since `before`, who are not asked for anything.
+    pub fn add_others(&self, before: &Self, figures: &mut Figures) {
+        if let Some(percent) = self.processors.others_since(&before.processors) {
+            figures.insert("others_cpu_percent".into(), percent);
+        }
     }
 }
 
@@ -121,11 +125,12 @@ const WARM_UP: u32 = 10;
 fn together(order: &Order, kind: &Kind, work: Work) -> Outcome<Figures> {
     let engine = kind.open(&Setup { dir: &order.dir, work, bytes: order.bytes })?;
     let pool = Pool::new();
-    let (warm_time, warm_bytes) = (order.time / WARM_UP, order.bytes / u64::from(WARM_UP));
-    drive(&engine, work, pool, order.seed, warm_time, warm_bytes)?;
+    let warm = Bounds { time: order.time / WARM_UP, bytes: order.bytes / u64::from(WARM_UP) };
+    drive(&engine, work, warm, (pool, order.seed))?;
     syncs::mark_begin(&order.dir);
     let before = Readings::take(&order.dir)?;
-    let through = drive(&engine, work, pool, !order.seed, order.time, order.bytes)?;
+    let bounds = Bounds { time: order.time, bytes: order.bytes };
+    let through = drive(&engine, work, bounds, (pool, !order.seed))?;
     let after = Readings::take(&order.dir)?;
     syncs::mark_end(&order.dir);
 
@@ -134,6 +139,7 @@ fn together(order: &Order, kind: &Kind, work: Work) -> Outcome<Figures> {
     let commits = float(through.iter().map(|committer| committer.commits).sum());
     let seconds = (after.started - before.started).as_secs_f64();
     let mut figures = common(work, commits, seconds, after.cpu.saturating_sub(before.cpu), &times);
+    after.add_others(&before, &mut figures);
     if let (Some(before), Some(after)) = (before.disk, after.disk) {
         let disk = after.since(&before);
         let bytes = commits * float(u64::try_from(work.commit_bytes())?);
@@ -158,18 +164,22 @@ pub fn common(work: Work, commits: f64, seconds: f64, cpu: Duration, times: &His
     named.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
 }
 
-/// Has all committers of `work` commit until `time` or `bytes` are used.
+/// Where committing ends, whichever is reached first.
+struct Bounds {
+    time: Duration,
+    bytes: u64,
+}
+
+/// Has all committers of `work` commit until `bounds`.
 fn drive(
     engine: &Arc<dyn Engine>,
     work: Work,
-    pool: Pool,
-    seed: u64,
-    time: Duration,
-    bytes: u64,
+    bounds: Bounds,
+    (pool, seed): (Pool, u64),
 ) -> Outcome<Vec<Committer>> {
-    let until = Instant::now() + time;
+    let until = Instant::now() + bounds.time;
     let threads = u64::try_from(work.threads)?;
     let committers = (0..threads)
-        .map(|one| Committer::new(work, pool, seed ^ (one << 32), until, bytes / threads));
+        .map(|one| Committer::new(work, pool, seed ^ (one << 32), until, bounds.bytes / threads));
     Arc::clone(engine).drive(committers.collect())
 }

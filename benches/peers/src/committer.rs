@@ -16,7 +16,7 @@ pub struct Committer {
     random: Random,
     pool: Pool,
     entries: Vec<Entry>,
-    pub until: Instant,
+    until: Instant,
     left: u64,
     pub commits: u64,
     pub times: Histogram,

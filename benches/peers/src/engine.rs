@@ -89,18 +89,28 @@ pub struct Kind {
     /// Has something between nothing and a sync.
     relaxed: bool,
     reopens: bool,
-    /// Entries in each commit while it is filled for a reopen: one, where that is quick.
-    pub fill_entries: usize,
+    pub fill: Fill,
     /// Without being asked for.
     pub usual: bool,
 }
+
+/// How an engine is filled before it is opened again.
+#[derive(Clone, Copy, Debug)]
+pub enum Fill {
+    /// By commits of so many entries that no sync follows: of one, where that is quick.
+    Relaxed(usize),
+    /// By threads that put one entry each, durably: it has nothing less.
+    Together,
+}
+
+const BATCHES: Fill = Fill::Relaxed(1000);
 
 const PEER: Kind = Kind {
     name: "",
     open: |_| Err("there is no such engine".into()),
     relaxed: true,
     reopens: true,
-    fill_entries: 1,
+    fill: Fill::Relaxed(1),
     usual: true,
 };
 /// A way to write a file; only one of them is also read.
@@ -136,12 +146,12 @@ pub const ALL: &[Kind] = &[
         name: "okaywal",
         open: engines::okaywal::open,
         relaxed: false,
-        fill_entries: 1000,
+        fill: Fill::Together,
         ..PEER
     },
-    Kind { name: "redb", open: engines::redb::open, fill_entries: 1000, ..PEER },
-    Kind { name: "lmdb", open: engines::lmdb::open, fill_entries: 1000, ..PEER },
-    Kind { name: "sqlite", open: engines::sqlite::open, fill_entries: 1000, ..PEER },
+    Kind { name: "redb", open: engines::redb::open, fill: BATCHES, ..PEER },
+    Kind { name: "lmdb", open: engines::lmdb::open, fill: BATCHES, ..PEER },
+    Kind { name: "sqlite", open: engines::sqlite::open, fill: BATCHES, ..PEER },
     #[cfg(feature = "rocksdb")]
     Kind { name: "rocksdb", open: engines::rocksdb::open, ..PEER },
     #[cfg(feature = "rocksdb")]

@@ -51,6 +51,7 @@ mod engine;
 mod engines;
 mod histogram;
 mod numbers;
+mod others;
 mod paired;
 mod random;
 mod reopen;
@@ -71,6 +72,10 @@ fn run() -> Outcome<()> {
         && first == "--child"
     {
         return child::run(&child::Order::from_json(rest)?);
+    }
+    if arguments.iter().any(|argument| argument == "--help") {
+        println!("{}", arguments::help());
+        return Ok(());
     }
     session::run(&arguments::Settings::from(&arguments)?)
 }

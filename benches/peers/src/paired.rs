@@ -3,12 +3,13 @@
 use std::time::{Duration, Instant};
 
 use crate::Outcome;
-use crate::child::{Figures, Order, common, cpu_time};
+use crate::child::{Figures, Order, Readings, common};
 use crate::committer::Committer;
 use crate::engine::{Engine, Kind, Setup};
 use crate::engines::raw::{DIRECT, PREPARED, Raw};
 use crate::histogram::Histogram;
-use crate::numbers::{float, median, ratio};
+use crate::numbers::{float, median, micros, ratio};
+use crate::others::cpu_time;
 use crate::random::Pool;
 use crate::syncs;
 use crate::work::Work;
@@ -28,8 +29,7 @@ struct Taker<'a> {
 
 impl<'a> Taker<'a> {
     fn new(engine: &'a dyn Engine, order: &Order, work: Work, pool: Pool) -> Self {
-        let until = Instant::now() + order.time;
-        let committer = Committer::new(work, pool, order.seed, until, order.bytes);
+        let committer = Committer::new(work, pool, order.seed, Instant::now(), order.bytes);
         let (spent, cpu) = (Duration::ZERO, Duration::ZERO);
         Self { engine, committer, times: Histogram::new(), spent, cpu }
     }
@@ -45,8 +45,9 @@ impl<'a> Taker<'a> {
         Ok(turn.percentile(50))
     }
 
-    fn is_over(&self) -> bool {
-        self.committer.is_spent() || Instant::now() >= self.committer.until
+    /// CPU time of each commit, the kernel's part in it included.
+    fn cpu_us(&self) -> f64 {
+        ratio(micros(self.cpu), float(self.committer.commits))
     }
 }
 
@@ -66,16 +67,24 @@ pub fn measure(order: &Order, kind: &Kind, work: Work) -> Outcome<Figures> {
 
     let mut ratios = Vec::new();
     syncs::mark_begin(dir);
-    while !ours.is_over() {
+    let before = Readings::take(dir)?;
+    let until = Instant::now() + order.time;
+    loop {
         let p50 = ours.turn(order.block)?;
         let mut faster = raw.turn(order.block)?;
         if let Some(direct) = &mut direct {
             faster = faster.min(direct.turn(order.block)?);
         }
         ratios.push(ratio(p50, faster));
+        if ours.committer.is_spent() || Instant::now() >= until {
+            break;
+        }
     }
+    let after = Readings::take(dir)?;
     syncs::mark_end(dir);
-    Ok(figures(work, &ours, &raw, direct.as_ref(), &ratios))
+    let mut figures = figures(work, &ours, &raw, direct.as_ref(), &ratios);
+    after.add_others(&before, &mut figures);
+    Ok(figures)
 }
 
 fn figures(
@@ -90,6 +99,7 @@ fn figures(
     let mut add = |name: &str, value: f64| figures.insert(name.to_owned(), value);
     let faster = direct.filter(|direct| direct.times.percentile(50) < raw.times.percentile(50));
     let faster_p99 = faster.unwrap_or(raw).times.percentile(99);
+    add("raw_cpu_us", raw.cpu_us());
     add("raw_p50_us", raw.times.percentile(50));
     add("raw_p99_us", raw.times.percentile(99));
     if let Some(direct) = direct {

@@ -40,6 +40,7 @@ impl Drop for Place {
     }
 }
 
+/// Compares what is asked for, and prints each work when it is through.
 pub fn run(settings: &Settings) -> Outcome<()> {
     let place = Place::make(settings)?;
     for work in &settings.works {

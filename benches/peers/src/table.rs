@@ -15,6 +15,7 @@ const COMMITS: &[Column] = &[
     ("CPU µs/commit", "cpu_us", 1),
 ];
 const LONE: &[Column] = &[
+    ("of raw", "raw_cpu_us", 1),
     ("raw p50", "raw_p50_us", 1),
     ("direct p50", "direct_p50_us", 1),
     ("p50 ratio", "ratio", 3),
@@ -35,11 +36,13 @@ const REOPEN: &[Column] = &[
 ];
 
 fn columns(work: Work) -> Vec<Column> {
-    match work.manner {
+    let mut columns = match work.manner {
         Manner::Lone => [COMMITS, LONE].concat(),
         Manner::Together => [COMMITS, TOGETHER].concat(),
         Manner::Reopen => REOPEN.to_vec(),
-    }
+    };
+    columns.push(("others' CPU %", "others_cpu_percent", 0));
+    columns
 }
 
 fn syncs(row: &Row) -> String {
@@ -65,8 +68,7 @@ pub fn markdown(work: Work, rows: &[Row]) -> String {
     text += &line(titles.iter().map(|title| (*title).to_owned()));
     text += &line(titles.iter().map(|_| "---".to_owned()));
     let mut rows: Vec<&Row> = rows.iter().collect();
-    let speed = |row: &Row| row.figure("per_second").or_else(|| row.figure("mb_per_second"));
-    rows.sort_by(|a, b| speed(b).unwrap_or(0.0).total_cmp(&speed(a).unwrap_or(0.0)));
+    rows.sort_by(|a, b| slowness(a).total_cmp(&slowness(b)));
     for row in rows {
         let mut cells = vec![row.kind.name.to_owned()];
         cells.extend(columns.iter().map(|(_, name, decimals)| {
@@ -81,6 +83,13 @@ pub fn markdown(work: Work, rows: &[Row]) -> String {
         }
     }
     text
+}
+
+/// What the rows of a table are sorted by: where rounds were not equally quiet, the ratio is.
+fn slowness(row: &Row) -> f64 {
+    let by = |name| row.figure(name);
+    let speed = by("per_second").or_else(|| by("mb_per_second"));
+    by("ratio").or_else(|| speed.map(|speed| -speed)).unwrap_or(f64::INFINITY)
 }
 
 fn line(cells: impl Iterator<Item = String>) -> String {

@@ -15,7 +15,8 @@ use crate::random::Key;
 use crate::work::Durability;
 
 struct Surrealkv {
-    tree: Tree,
+    /// Shared, and not cloned: the first clone of a tree that is dropped closes it for all.
+    tree: Arc<Tree>,
     runtime: Runtime,
 }
 
@@ -33,7 +34,7 @@ fn open_tree(setup: &Setup<'_>, prefilled: bool) -> Outcome<Arc<dyn Engine>> {
     let inside = runtime.enter();
     let tree = TreeBuilder::with_options(options).build()?;
     drop(inside);
-    Ok(Arc::new(Surrealkv { tree, runtime }))
+    Ok(Arc::new(Surrealkv { tree: Arc::new(tree), runtime }))
 }
 
 pub fn open(setup: &Setup<'_>) -> Outcome<Arc<dyn Engine>> {
@@ -57,7 +58,7 @@ async fn put(tree: &Tree, entries: &[Entry], durability: Durability) -> Outcome<
     Ok(transaction.commit().await?)
 }
 
-async fn run(tree: Tree, mut committer: Committer) -> Outcome<Committer> {
+async fn run(tree: Arc<Tree>, mut committer: Committer) -> Outcome<Committer> {
     let durability = committer.durability();
     loop {
         let turn = committer.turn();
@@ -87,11 +88,11 @@ impl Engine for Surrealkv {
             if committers.len() == 1
                 && let Some(only) = committers.pop()
             {
-                return Ok(vec![run(self.tree.clone(), only).await?]);
+                return Ok(vec![run(Arc::clone(&self.tree), only).await?]);
             }
             let tasks: Vec<_> = committers
                 .into_iter()
-                .map(|one| tokio::spawn(run(self.tree.clone(), one)))
+                .map(|one| tokio::spawn(run(Arc::clone(&self.tree), one)))
                 .collect();
             let mut through = Vec::new();
             for task in tasks {
