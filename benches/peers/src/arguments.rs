@@ -33,7 +33,7 @@ impl Settings {
     pub fn from(arguments: &[String]) -> Outcome<Self> {
         let mut settings = Self {
             works: work::ALL.to_vec(),
-            engines: engine::ALL.iter().filter(|kind| kind.usual).collect(),
+            engines: engine::all().filter(|kind| kind.usual).collect(),
             rounds: 3,
             time: Duration::from_secs(3),
             bytes: 256 << 20,
@@ -75,7 +75,7 @@ impl Settings {
 /// What `--help` prints.
 pub fn help() -> String {
     let works: Vec<_> = work::ALL.iter().map(|work| work.name).collect();
-    let engines: Vec<_> = engine::ALL.iter().map(|kind| kind.name).collect();
+    let engines: Vec<_> = engine::all().map(|kind| kind.name).collect();
     format!("{USAGE}\n\nworks: {}\nengines: {}", works.join(", "), engines.join(", "))
 }
 

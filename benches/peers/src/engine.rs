@@ -103,6 +103,7 @@ pub enum Fill {
     Together,
 }
 
+#[cfg(feature = "peers")]
 const BATCHES: Fill = Fill::Relaxed(1000);
 
 const PEER: Kind = Kind {
@@ -116,8 +117,8 @@ const PEER: Kind = Kind {
 /// A way to write a file; only one of them is also read.
 const RAW: Kind = Kind { relaxed: false, reopens: false, ..PEER };
 
-/// The engines, in the order of the first round.
-pub const ALL: &[Kind] = &[
+/// jidoka, and files without a store.
+const OURS: &[Kind] = &[
     Kind { name: "jidoka", open: engines::jidoka::open_store, ..PEER },
     Kind { name: "jidoka-log", open: engines::jidoka::open_log, ..PEER },
     Kind { name: "raw", open: engines::raw::open_prepared, relaxed: true, reopens: true, ..RAW },
@@ -125,6 +126,11 @@ pub const ALL: &[Kind] = &[
     Kind { name: "raw-direct", open: engines::raw::open_direct, ..RAW },
     Kind { name: "raw-group", open: engines::raw_group::open, ..RAW },
     Kind { name: "raw-growing", open: engines::raw::open_growing, relaxed: true, ..RAW },
+    Kind { name: UNSYNCED, open: engines::raw::open_unsynced, usual: false, ..RAW },
+];
+
+#[cfg(feature = "peers")]
+const PEERS: &[Kind] = &[
     Kind { name: "fjall", open: engines::fjall::open, ..PEER },
     Kind { name: "surrealkv", open: engines::surrealkv::open, ..PEER },
     Kind {
@@ -152,9 +158,13 @@ pub const ALL: &[Kind] = &[
     Kind { name: "redb", open: engines::redb::open, fill: BATCHES, ..PEER },
     Kind { name: "lmdb", open: engines::lmdb::open, fill: BATCHES, ..PEER },
     Kind { name: "sqlite", open: engines::sqlite::open, fill: BATCHES, ..PEER },
-    #[cfg(feature = "rocksdb")]
+];
+#[cfg(not(feature = "peers"))]
+const PEERS: &[Kind] = &[];
+
+#[cfg(feature = "rocksdb")]
+const ROCKSDB: &[Kind] = &[
     Kind { name: "rocksdb", open: engines::rocksdb::open, ..PEER },
-    #[cfg(feature = "rocksdb")]
     Kind {
         name: "rocksdb-recycled",
         open: engines::rocksdb::open_recycled,
@@ -162,15 +172,21 @@ pub const ALL: &[Kind] = &[
         reopens: false,
         ..PEER
     },
-    Kind { name: UNSYNCED, open: engines::raw::open_unsynced, usual: false, ..RAW },
 ];
+#[cfg(not(feature = "rocksdb"))]
+const ROCKSDB: &[Kind] = &[];
+
+/// The engines this program was built with, in the order of the first round.
+pub fn all() -> impl Iterator<Item = &'static Kind> {
+    [OURS, PEERS, ROCKSDB].into_iter().flatten()
+}
 
 /// The negative control: acknowledges without a sync.
 pub const UNSYNCED: &str = "unsynced";
 
 impl Kind {
     pub fn named(name: &str) -> Outcome<&'static Self> {
-        let found = ALL.iter().find(|kind| kind.name == name);
+        let found = all().find(|kind| kind.name == name);
         Ok(found.ok_or_else(|| format!("there is no engine {name:?}; see --help"))?)
     }
 

@@ -42,6 +42,10 @@
     clippy::print_stderr,
     reason = "outside the engine: real files, clocks, threads and locks, and a table on stdout"
 )]
+#![cfg_attr(
+    not(feature = "peers"),
+    allow(dead_code, reason = "some of what all engines share, only the peers need")
+)]
 
 mod arguments;
 mod child;

@@ -6,7 +6,7 @@ use jidoka::base::{Lsn, Timestamp};
 use jidoka::store::{Batch, Keyspace, Store};
 use jidoka::vfs::Runtime;
 use jidoka::wal::format::Kind;
-use jidoka::wal::{Appending, OpenSettings, Payload, Wal};
+use jidoka::wal::{Appending, Deadline, OpenSettings, Payload, Wal};
 
 use crate::Outcome;
 use crate::committer::Committer;
@@ -87,7 +87,7 @@ impl Engine for OpenedLog {
         flatten(entries, &mut bytes);
         let payload = Payload::new(bytes);
         let appended = self.log.append(&payload, durability(wanted), &mut Unconditional)?;
-        Ok(self.log.wait(&appended)?)
+        Ok(self.log.wait(&appended, Deadline::NONE)?)
     }
 
     fn shown(&self, _: &Key) -> Outcome<Shown> {
