@@ -5,6 +5,7 @@
 //! cargo run --release -- --rounds 3 --seconds 3 --bytes 1GiB
 //! cargo run --release -- --work group-64 --engines jidoka,surrealkv-prefilled --json
 //! cargo run --release --features rocksdb                  # takes minutes more to build
+//! cargo run --release --no-default-features               # jidoka and raw alone, built in seconds
 //! ```
 //!
 //! # How it compares
@@ -30,6 +31,14 @@
 //! was chosen because it is outside of the process: a preloaded library sees no calls of engines
 //! that do not go through the C library, and the disk's own count of flushes includes everybody
 //! else's. That count is printed too, from `/proc/diskstats`, of the rounds that are not traced.
+//!
+//! # On a busy machine
+//!
+//! Where the kernel preempts at its tick only (`PREEMPT_NONE`, 250 Hz), a thread whose sync is
+//! through waits for up to 4 ms while anybody computes, and every percentile says 4 ms. The whole
+//! comparison can be run with `chrt -r 1` then: it comes before the others, while the kernel's own
+//! threads do not, so that files that grow, whose syncs wait for the file system's thread, still
+//! look slower than they are. `others' CPU %` says what others took of the processors' time.
 //!
 //! # Bounds
 //!
