@@ -43,7 +43,8 @@
 //! # Bounds
 //!
 //! A run ends after `--seconds`, or when it has committed `--bytes`; the working directory is
-//! beside the package's `target`, or in `--dir`, and is removed at the end.
+//! in the package's `target`, or in `--dir`, and is removed at the end; one that a kill left begins
+//! with `.jidoka-peers-`.
 #![expect(
     clippy::disallowed_methods,
     clippy::disallowed_types,
