@@ -4,6 +4,12 @@
 //! `msync` with `MS_SYNC`, a write to a descriptor opened with `O_DSYNC` or `O_SYNC`, and a write
 //! that asks for the same itself (`RWF_DSYNC`). Not counted is `sync_file_range`, which makes
 //! nothing durable. A process with an `io_uring` can sync without any such call: no count then.
+//! The calls are filtered in the kernel (`--seccomp-bpf`), and the traced round times nothing.
+//!
+//! Rejected: a preloaded library, which sees only what goes through the C library; the disk's own
+//! count of flushes, which is everybody's, and one of which may serve several syncs; tracepoints
+//! and eBPF, which want rights over the whole machine; what engines say of themselves, which is
+//! what is to be checked.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
