@@ -1,0 +1,105 @@
+//! jidoka beside its peers: durable commits, groups, batches, relaxed writes and reopening.
+//!
+//! ```sh
+//! cd benches/peers
+//! cargo run --release -- --rounds 3 --seconds 3 --bytes 1GiB
+//! cargo run --release -- --work group-64 --engines jidoka,surrealkv-prefilled --json
+//! cargo run --release --features rocksdb                  # takes minutes more to build
+//! cargo run --release --no-default-features               # jidoka and raw alone, built in seconds
+//! ```
+//!
+//! # How it compares
+//!
+//! - Each engine runs in a process of its own for each round, which is this program started again
+//!   with `--child`; within a round the engines take turns, and each round begins with another.
+//! - 16-byte random keys, values that are slices of random bytes, no compression, a cache of
+//!   512 MiB, checksums as each engine has them by default. The versions are pinned in
+//!   `Cargo.toml`, the options are in `engines/`, one file each.
+//! - A lone commit is measured in blocks of 200, each followed by as many of `raw` and of
+//!   `raw-direct` in files beside it: what the disk does meanwhile, it does to all three. The
+//!   ratio is the median over these turns of p50 to the p50 of the faster raw of the turn.
+//! - A log's `raw` is what any log must do at least: write the whole pages that the entries take.
+//! - Work that is asynchronous (surrealkv) runs as tasks, with one thread on a runtime of one.
+//!
+//! # What counts as durable
+//!
+//! Nothing that an engine says. A last round runs each engine under `strace`, for a second, and
+//! counts the sync calls and the writes to descriptors opened for synchronised data that returned
+//! success while commits were acknowledged. A sync covers at most one commit for each committing
+//! thread, so an engine with more commits than threads times syncs is told as NOT DURABLE. The
+//! engine `unsynced` is a negative control: it must be told so, or the count is blind. `strace`
+//! was chosen because it is outside of the process: a preloaded library sees no calls of engines
+//! that do not go through the C library, and the disk's own count of flushes includes everybody
+//! else's. That count is printed too, from `/proc/diskstats`, of the rounds that are not traced.
+//!
+//! # On a busy machine
+//!
+//! Where the kernel preempts at its tick only (`PREEMPT_NONE`, 250 Hz), a thread whose sync is
+//! through waits for up to 4 ms while anybody computes, and every percentile says 4 ms. The whole
+//! comparison can be run with `chrt -r 1` then: it comes before the others, while the kernel's own
+//! threads do not, so that files that grow, whose syncs wait for the file system's thread, still
+//! look slower than they are. `others' CPU %` says what others took of the processors' time.
+//!
+//! # Bounds
+//!
+//! A run ends after `--seconds`, or when it has committed `--bytes`; the working directory is
+//! in the package's `target`, or in `--dir`, and is removed at the end; one that a kill left begins
+//! with `.jidoka-peers-`.
+#![expect(
+    clippy::disallowed_methods,
+    clippy::disallowed_types,
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "outside the engine: real files, clocks, threads and locks, and a table on stdout"
+)]
+#![cfg_attr(
+    not(feature = "peers"),
+    allow(dead_code, reason = "some of what all engines share, only the peers need")
+)]
+
+mod arguments;
+mod child;
+mod committer;
+mod disk;
+mod engine;
+mod engines;
+mod histogram;
+mod numbers;
+mod others;
+mod paired;
+mod random;
+mod reopen;
+mod session;
+mod summary;
+mod syncs;
+mod table;
+mod work;
+
+use std::process::ExitCode;
+
+/// Whatever went wrong, told to the person at the terminal.
+type Outcome<T> = Result<T, Box<dyn std::error::Error + Send + Sync>>;
+
+fn run() -> Outcome<()> {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    if let [first, rest @ ..] = arguments.as_slice()
+        && first == "--child"
+    {
+        return child::run(&child::Order::from_json(rest)?);
+    }
+    if arguments.iter().any(|argument| argument == "--help") {
+        println!("{}", arguments::help());
+        return Ok(());
+    }
+    session::run(&arguments::Settings::from(&arguments)?)
+}
+
+fn main() -> ExitCode {
+    match run() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("jidoka-peers: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
