@@ -125,7 +125,7 @@ fn compare(a: &Entry, b: &Entry) -> Ordering {
 fn prefix(key: &[u8]) -> u64 {
     let mut first = [0; 8];
     first.iter_mut().zip(key).for_each(|(to, from)| *to = *from);
-    u64::from_be_bytes(first)
+    u64::from_le_bytes(first).swap_bytes()
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! Recovery that reads ahead with threads of its own.
 
 use jidoka::vfs::memory::{CrashMode, MemoryVfs};
-use jidoka::vfs::{Background, Reading};
+use jidoka::vfs::{Background, Reading, Vfs};
 use jidoka::wal::Durability;
 
 use crate::committers::{LARGE, Told, below, one_of, open, rotated};
