@@ -73,6 +73,28 @@ fn what_was_written_is_read_and_a_read_ends_at_the_end() {
 }
 
 #[test]
+fn whole_pages_that_are_written_through_are_read_from_wherever_they_came() {
+    on_both(|place| {
+        let cached = place.create("a", &[0; 16_384]);
+        cached.sync_all().unwrap();
+        let Ok(file) = place.vfs.open_write_through(&place.path("a")) else {
+            println!("not here: this file system cannot write past the page cache");
+            return;
+        };
+        // Neither begins where a page of memory does.
+        let bytes: Vec<u8> = (0..12_289).map(|at| u8::try_from(at % 251).unwrap()).collect();
+        file.write_all_at(&bytes[1..8193], 4096).unwrap();
+        file.write_all_at(&bytes[3..4099], 0).unwrap();
+        let expected = [&bytes[3..4099], &bytes[1..8193], &[0; 4096]].concat();
+        assert_eq!(place.bytes("a"), expected);
+        cached.write_all_at(b"cached", 8000).unwrap();
+        file.write_all_at(&bytes[1..4097], 4096).unwrap();
+        assert_eq!(place.bytes("a")[8000..8006], bytes[3905..3911], "the later write is read");
+        assert!(file.write_all_at(&bytes[..100], 0).is_err(), "less than a page");
+    });
+}
+
+#[test]
 fn writes_across_many_sectors_are_read_back_at_any_offset() {
     on_both(|place| {
         let bytes: Vec<u8> = (0..100_000_u32).map(|at| at.to_le_bytes()[0] ^ 0x5a).collect();

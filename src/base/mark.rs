@@ -75,6 +75,8 @@ marks! {
     CaseP = "recovery @P: salvage begun",
     /// Recovery went on where one was interrupted while it wrote the tail again.
     SavedTailUsed = "recovery: a saved tail was laid over",
+    /// A group was written through to the disk.
+    WrittenThrough = "commit: a group was written through",
     /// The unproven tail that is written again lies in two segments or more.
     RewriteSpansSegments = "recovery: the tail written again spans segments",
     /// The segment that is cut has no record yet, not even its start.

@@ -31,6 +31,9 @@ pub struct Config {
     /// So many lives of the store begin without padded tails, and without that medium.
     #[serde(default)]
     pub padded_after: u64,
+    /// Groups are written past the page cache where they may be.
+    #[serde(default)]
+    pub through: bool,
     /// Each operation of the disk takes up to so many microseconds.
     #[serde(default)]
     pub slow: u64,
@@ -44,7 +47,8 @@ impl Config {
 
     /// How the store is opened.
     pub(super) fn builder(&self) -> StoreBuilder {
-        Store::builder(STORE).segment_bytes(self.segment_bytes).padded_tails(self.padded)
+        let builder = Store::builder(STORE).segment_bytes(self.segment_bytes);
+        builder.padded_tails(self.padded).write_through(self.through)
     }
 }
 
@@ -63,6 +67,7 @@ impl Default for Config {
             go_on: 8,
             padded: false,
             padded_after: 0,
+            through: false,
             slow: 0,
         }
     }

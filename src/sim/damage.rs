@@ -72,6 +72,7 @@ const CONFIG: Config = Config {
     go_on: 1,
     padded: false,
     padded_after: 0,
+    through: false,
     slow: 0,
 };
 const STORE_BYTES_MAX: u64 = 64 << 10;

@@ -94,6 +94,7 @@ fn generate_as(seed: u64, length: u64, shape: Shape) -> Case {
         go_on: 4 + dice.below(12),
         padded: false,
         padded_after: 0,
+        through: false,
         slow: 0,
     };
     // From numbers of their own, so that what older seeds do stays as it was.
@@ -102,8 +103,9 @@ fn generate_as(seed: u64, length: u64, shape: Shape) -> Case {
     let room = if padded { 8192 } else { 0 };
     let slow = if padding.one_in(4) { 1 << padding.below(24) } else { 0 };
     let padded_after = if padded && padding.one_in(2) { 1 + padding.below(3) } else { 0 };
+    let through = padding.one_in(4);
     let segment_bytes = config.segment_bytes + room;
-    let config = Config { padded, padded_after, slow, segment_bytes, ..config };
+    let config = Config { padded, padded_after, through, slow, segment_bytes, ..config };
     let mut weights = vec![(40, Kind::Write)];
     let others = [
         (5, Kind::Sync),

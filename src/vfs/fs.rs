@@ -106,6 +106,16 @@ pub trait Vfs: Debug + Send + Sync {
     /// As the file system says; which names survive a crash is then unknown.
     fn sync_dir(&self, dir: &Path) -> io::Result<()>;
 
+    /// Opens an existing file for writes past the page cache: each returns when its bytes, and the
+    /// size needed to read them, are on stable storage. Bytes and offset are whole pages.
+    ///
+    /// # Errors
+    /// `Unsupported` or `InvalidInput` where there is no such way, else as the file system says.
+    fn open_write_through(&self, path: &Path) -> io::Result<Arc<dyn File>> {
+        let _ = path;
+        Err(io::ErrorKind::Unsupported.into())
+    }
+
     /// How a large file is read best.
     fn reading(&self) -> Reading {
         Reading::default()

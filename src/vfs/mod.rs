@@ -8,6 +8,7 @@
 //! Nothing above this floor names `std::fs`, a clock, a thread or a lock of `std`.
 
 mod fs;
+mod aligned;
 pub mod gate;
 #[cfg(any(test, feature = "sim"))]
 pub mod memory;

@@ -7,6 +7,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use super::aligned::Aligned;
 use super::fs::{DirEntry, File, Lock, OpenMode, Reading, Vfs};
 use super::runtime::{Clock, Rng};
 use crate::base::Timestamp;
@@ -61,6 +62,10 @@ impl Vfs for OsVfs {
         // A relative path with one component has the empty parent, which means "here".
         let dir = if dir.as_os_str().is_empty() { Path::new(".") } else { dir };
         fs::File::open(dir)?.sync_all()
+    }
+
+    fn open_write_through(&self, path: &Path) -> io::Result<Arc<dyn File>> {
+        Ok(Arc::new(Aligned::new(open_write_through(path, WriteThrough::Direct)?)))
     }
 
     fn reading(&self) -> Reading {
@@ -125,7 +130,7 @@ pub enum WriteThrough {
     Direct,
 }
 
-/// Opens the file `path` to be written without a sync, for measuring; the log does not use it.
+/// Opens the file `path` to be written without a sync.
 ///
 /// # Errors
 /// `Unsupported` where the system's numbers for this are not known here, `InvalidInput` where
@@ -140,7 +145,7 @@ pub fn open_write_through(path: &Path, way: WriteThrough) -> io::Result<Arc<dyn 
     Ok(Arc::new(OsFile(file)))
 }
 
-/// Opens the file `path` to be written without a sync, for measuring; the log does not use it.
+/// Opens the file `path` to be written without a sync.
 ///
 /// # Errors
 /// `Unsupported`.

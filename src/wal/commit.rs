@@ -27,7 +27,7 @@ use crate::base::{Error, ErrorKind, Lsn, Result, Timestamp};
 use crate::vfs::gate::Gate;
 use crate::vfs::sync::atomic::{AtomicU64, Ordering};
 use crate::vfs::sync::{Condvar, Mutex, MutexGuard};
-use crate::vfs::{FileExt, Runtime};
+use crate::vfs::{File, FileExt, Runtime};
 
 use super::asynchronous::Waiting;
 use super::draft::{Draft, Payload, Writer};
@@ -35,6 +35,7 @@ use super::format::Kind;
 use super::group::{Group, State, Wants};
 use super::reach::Reach;
 use super::segment::{Segment, SegmentDir, shown_path};
+use super::through::Through;
 use super::ticker::Ticker;
 
 /// How far a commit must have come when its call returns.
@@ -110,10 +111,16 @@ pub(super) struct Shared {
     /// Room that each record leaves for the padding of its group.
     pub(super) padding_max: u64,
     pub(super) counts: Counts,
+    through: Through,
 }
 
 impl Shared {
-    pub(super) fn new(segments: SegmentDir, writer: Writer, era: [u8; 16], state: State) -> Self {
+    pub(super) fn new(
+        segments: SegmentDir,
+        writer: Writer,
+        era: [u8; 16],
+        (state, through): (State, Through),
+    ) -> Self {
         let runtime = segments.runtime.clone();
         let ((lsn, time), padding_max) = (state.stamp(), state.padding_max());
         let ticker = Ticker::new(runtime.clock.as_ref(), time);
@@ -133,6 +140,7 @@ impl Shared {
             reach: Reach::new(lsn),
             padding_max,
             counts: Counts::default(),
+            through,
         }
     }
 
@@ -332,6 +340,10 @@ impl Shared {
     fn write_group(&self, group: &Group) -> Result<()> {
         if group.is_empty() {
             hit(Mark::NothingToWrite);
+        } else if group.wants == Wants::Sync
+            && let Some(file) = self.through.file(&self.segments, group)
+        {
+            return self.write_through(group, file.as_ref());
         } else {
             self.counts.groups.fetch_add(1, Ordering::Relaxed);
             for piece in &group.pieces {
@@ -347,6 +359,19 @@ impl Shared {
                 self.counts.syncs.fetch_add(1, Ordering::Relaxed);
                 segment.sync().map_err(|error| stopped("sync", segment, error, 0))?;
             }
+        }
+        Ok(())
+    }
+
+    fn write_through(&self, group: &Group, file: &dyn File) -> Result<()> {
+        self.counts.groups.fetch_add(1, Ordering::Relaxed);
+        self.counts.syncs.fetch_add(1, Ordering::Relaxed);
+        for piece in &group.pieces {
+            let (start, bytes) = piece.to_write();
+            let written = file.write_all_at(bytes, start);
+            written.map_err(|error| stopped("write", &piece.segment, error, start))?;
+            let len = crate::base::codec::to_u64(bytes.len());
+            self.counts.written_bytes.fetch_add(len, Ordering::Relaxed);
         }
         Ok(())
     }

@@ -60,6 +60,8 @@ pub(super) struct Group {
     pub(super) end: Position,
     /// Segments to sync, oldest first, when `wants` is `Sync`.
     pub(super) to_sync: Vec<Segment>,
+    /// Everything before it was synced, and the sync after that would have told of a failure.
+    pub(super) follows_synced: bool,
 }
 
 impl Group {
@@ -67,7 +69,9 @@ impl Group {
         assert_eq!(page_floor(offset) + to_u64(page.len()), offset, "G2");
         let piece = Piece::new(segment, page_floor(offset), page);
         let (wants, unattended, to_sync) = (Wants::Nothing, false, Vec::new());
-        Self { id, pieces: vec![piece], first: None, wants, unattended, end, to_sync }
+        let pieces = vec![piece];
+        let follows_synced = false;
+        Self { id, pieces, first: None, wants, unattended, end, to_sync, follows_synced }
     }
 
     pub(super) const fn is_empty(&self) -> bool {
@@ -303,6 +307,7 @@ impl State {
         if group.wants == Wants::Sync {
             self.syncing = group.end.lsn;
         }
+        group.follows_synced = self.unsynced.group(group.wants == Wants::Sync, group.is_empty());
         if !group.is_empty() {
             group.pieces.iter().for_each(|piece| self.unsynced.written(&piece.segment));
         }
@@ -464,6 +469,23 @@ mod tests {
         state.confirm_active();
         assert_eq!(synced(&mut state), [3]);
         assert_eq!(synced(&mut state), [0_u64; 0]);
+    }
+
+    #[test]
+    fn a_group_follows_synced_ones_after_two_syncs_in_a_row() {
+        let mut state = state(RECORDS_START + 88);
+        let mut follows = |wants| {
+            state.put(Kind::TimeMark, &Payload::new(Vec::new()));
+            state.filling.wants = wants;
+            let group = state.take_group();
+            state.finish_group(&group, Ok(()));
+            group.follows_synced
+        };
+        let before = [Wants::Sync, Wants::Sync, Wants::Sync, Wants::Write].map(&mut follows);
+        assert_eq!(before, [false, false, true, true]);
+        // The first syncs what was only written, the second would tell that this had failed.
+        let after = [Wants::Sync, Wants::Sync, Wants::Sync].map(&mut follows);
+        assert_eq!(after, [false, false, true]);
     }
 
     #[test]

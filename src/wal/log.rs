@@ -19,6 +19,7 @@ use super::open::open;
 use super::reach::Once;
 use super::settings::{OpenSettings, RecoveryReport};
 use super::stats::LogStats;
+use super::through::Through;
 use super::turn::poisoned;
 use super::walk::Replay;
 
@@ -76,7 +77,7 @@ impl Wal {
             opened.segments,
             writer,
             era,
-            State::new(opened.tail, settings.padded_tails),
+            (State::new(opened.tail, settings.padded_tails), Through::new(settings.write_through)),
         );
         let log = Self {
             shared: Arc::new(shared),

@@ -53,6 +53,7 @@ pub mod segment;
 mod settings;
 mod stats;
 mod survey;
+mod through;
 mod ticker;
 mod turn;
 mod unsynced;

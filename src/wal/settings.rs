@@ -23,6 +23,8 @@ pub struct OpenSettings {
     pub defer_identity: bool,
     /// Begin each group on a page of its own: see [`crate::store::StoreBuilder::padded_tails`].
     pub padded_tails: bool,
+    /// Write groups past the page cache: see [`crate::store::StoreBuilder::write_through`].
+    pub write_through: bool,
 }
 
 impl Default for OpenSettings {
@@ -34,6 +36,7 @@ impl Default for OpenSettings {
             ancestors: Vec::new(),
             defer_identity: false,
             padded_tails: false,
+            write_through: false,
         }
     }
 }

@@ -18,12 +18,16 @@ struct Dirty {
 
 /// Segments to sync, oldest first.
 #[derive(Debug, Default)]
-pub(super) struct Unsynced(BTreeMap<SegmentNumber, Dirty>);
+pub(super) struct Unsynced {
+    segments: BTreeMap<SegmentNumber, Dirty>,
+    /// Groups since the last one that was written and not synced.
+    syncs_in_row: u32,
+}
 
 impl Unsynced {
     /// Bytes of `segment` go to the disk now.
     pub(super) fn written(&mut self, segment: &Segment) {
-        match self.0.get_mut(&segment.number) {
+        match self.segments.get_mut(&segment.number) {
             Some(dirty) => dirty.confirming = false,
             None => self.insert(segment.clone(), false),
         }
@@ -35,12 +39,24 @@ impl Unsynced {
     }
 
     fn insert(&mut self, segment: Segment, confirming: bool) {
-        self.0.insert(segment.number, Dirty { segment, confirming });
+        self.segments.insert(segment.number, Dirty { segment, confirming });
+    }
+
+    /// A group is taken; whether everything before it was synced, and synced again after that, so
+    /// that a failure which is reported one call late would have been told.
+    pub(super) fn group(&mut self, synced: bool, empty: bool) -> bool {
+        let proven = self.segments.is_empty() && self.syncs_in_row >= 2;
+        if synced {
+            self.syncs_in_row = self.syncs_in_row.saturating_add(1);
+        } else if !empty {
+            self.syncs_in_row = 0;
+        }
+        proven
     }
 
     /// What a sync of now has to reach.
     pub(super) fn to_sync(&self) -> Vec<Segment> {
-        let mut all: Vec<_> = self.0.values().map(|dirty| dirty.segment.clone()).collect();
+        let mut all: Vec<_> = self.segments.values().map(|dirty| dirty.segment.clone()).collect();
         if is_planted(Plant::OnlyLastSegmentSynced) {
             all.drain(..all.len().saturating_sub(1));
         }
@@ -52,13 +68,13 @@ impl Unsynced {
     /// sync at the next.
     pub(super) fn settle(&mut self, synced: &[Segment], last: Option<SegmentNumber>) {
         for segment in synced {
-            let Some(dirty) = self.0.get_mut(&segment.number) else { continue };
+            let Some(dirty) = self.segments.get_mut(&segment.number) else { continue };
             if dirty.confirming && Some(segment.number) != last {
                 hit(Mark::SealedConfirmed);
             }
             let again = !dirty.confirming && Some(segment.number) != last;
             if !again || is_planted(Plant::SealedNotConfirmed) {
-                self.0.remove(&segment.number);
+                self.segments.remove(&segment.number);
             } else {
                 dirty.confirming = true;
             }

@@ -41,6 +41,7 @@ mod smoke;
 mod stories;
 mod strace;
 mod survey;
+mod through;
 mod sync_failures;
 mod traps;
 mod verify;

@@ -57,6 +57,9 @@ pub(in crate::cli) struct BenchArgs {
     /// Bytes of each value, up to 8 MiB
     #[arg(long, value_name = "B", value_parser = clap::value_parser!(u32).range(0..=8 << 20))]
     value_bytes: Option<u32>,
+    /// Let the stores write past the page cache, in one call in place of a write and a sync
+    #[arg(long)]
+    write_through: bool,
     /// For recover: bytes of log, if the time is enough to write them; takes twice the space
     #[arg(long, value_name = "B", default_value_t = 256 << 20,
           value_parser = clap::value_parser!(u64).range(1 << 20..=4 << 30))]
@@ -89,6 +92,7 @@ pub(in crate::cli) fn run(args: BenchArgs, context: &mut Context) -> Result<Outc
         time: args.seconds,
         threads: args.threads,
         value_bytes: args.value_bytes,
+        write_through: args.write_through,
         log_bytes: args.log_bytes,
     };
     let (clock, quiet) = (context.runtime.clock.clone(), context.quiet);

@@ -45,6 +45,8 @@ pub struct BenchRequest {
     pub threads: Vec<u16>,
     /// Bytes of each value; without, what each bench is about.
     pub value_bytes: Option<u32>,
+    /// Whether stores write past the page cache.
+    pub write_through: bool,
     /// For `recover`: bytes of log to recover, if the time is enough to write them.
     pub log_bytes: u64,
 }
@@ -101,7 +103,8 @@ impl Session<'_> {
 
     /// A new store in the fresh directory.
     pub(super) fn store(&self, name: &str) -> Result<Store> {
-        Store::builder(self.dir.join(name)).runtime(self.runtime.clone()).open()
+        let builder = Store::builder(self.dir.join(name)).runtime(self.runtime.clone());
+        builder.write_through(self.request.write_through).open()
     }
 
     /// Closes a store and gives back its space.

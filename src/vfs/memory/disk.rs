@@ -7,7 +7,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::fault::{FaultKind, Plan};
-use super::handle::{MemoryFile, MemoryLock};
+use super::handle::{MemoryFile, MemoryLock, MemoryThrough};
 use super::observer::{Observers, Operation, OperationKind};
 use super::tree::Tree;
 use crate::base::mark::{Mark, hit};
@@ -203,6 +203,15 @@ impl Vfs for MemoryVfs {
             Some(_) => Err(io::Error::other("the sync of the directory failed")),
             None => disk.tree.sync_directory(dir),
         })
+    }
+
+    fn open_write_through(&self, path: &Path) -> io::Result<Arc<dyn File>> {
+        let (number, hold) = self.operate(OperationKind::Open, path, |disk, _| {
+            let number = disk.tree.find_file(path)?;
+            Ok((number, disk.tree.hold(number)))
+        })?;
+        let file = MemoryFile::new(self.clone(), number, hold, path.into(), true);
+        Ok(Arc::new(MemoryThrough(file)))
     }
 
     fn reading(&self) -> Reading {

@@ -7,8 +7,10 @@ use std::sync::Arc;
 use super::disk::{Disk, MemoryVfs};
 use super::fault::FaultKind;
 use super::observer::OperationKind;
+use crate::base::codec::to_usize;
+use crate::base::limits::PAGE;
 use crate::base::mark::{Mark, hit};
-use crate::vfs::fs::{File, Lock};
+use crate::vfs::fs::{File, FileExt, Lock};
 
 /// An open file; it stays usable without a name.
 #[derive(Debug)]
@@ -52,6 +54,44 @@ impl MemoryFile {
             };
             disk.tree.file_mut(self.number)?.sync(failure)
         })
+    }
+}
+
+/// An open file whose writes return when they are durable. It makes durable whatever is pending in
+/// the file, so it is as good as the real way only for who has nothing pending, as the log.
+#[derive(Debug)]
+pub(super) struct MemoryThrough(pub(super) MemoryFile);
+
+impl File for MemoryThrough {
+    fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
+        self.0.read_at(buffer, offset)
+    }
+
+    fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<usize> {
+        let whole = [bytes.len(), to_usize(offset)].iter().all(|len| len.is_multiple_of(PAGE));
+        if !whole {
+            return Err(io::ErrorKind::InvalidInput.into());
+        }
+        // What is taken of a short write is no whole page, and could not be continued.
+        self.0.write_all_at(bytes, offset)?;
+        self.0.sync()?;
+        Ok(bytes.len())
+    }
+
+    fn sync_data(&self) -> io::Result<()> {
+        self.0.sync()
+    }
+
+    fn sync_all(&self) -> io::Result<()> {
+        self.0.sync()
+    }
+
+    fn set_len(&self, len: u64) -> io::Result<()> {
+        self.0.set_len(len)
+    }
+
+    fn size(&self) -> io::Result<u64> {
+        self.0.size()
     }
 }
 
