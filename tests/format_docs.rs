@@ -156,9 +156,13 @@ fn every_page_says_what_its_code_says() {
     };
     let identity = jidoka::wal::identity::LAYOUTS;
     assert_eq!(differences(&page("identity.md"), identity), [""; 0]);
-    let log =
-        [jidoka::wal::header::LAYOUTS, jidoka::wal::format::LAYOUTS, jidoka::wal::saved::LAYOUTS]
-            .concat();
+    let log = [
+        jidoka::wal::header::LAYOUTS,
+        jidoka::wal::format::LAYOUTS,
+        jidoka::wal::saved::LAYOUTS,
+        jidoka::wal::first::LAYOUTS,
+    ]
+    .concat();
     assert_eq!(differences(&page("wal.md"), &log), [""; 0]);
     let commit = [jidoka::store::format::LAYOUTS, &[jidoka::doc::stored::LAYOUT]].concat();
     assert_eq!(differences(&page("commit.md"), &commit), [""; 0]);

@@ -186,7 +186,7 @@ fn rebuild(copy: &Copy, plan: &Plan, request: &RestoreRequest, runtime: &Runtime
         term: Term(plan.term.max(copy.source.term.0) + 1),
         ancestors,
         defer_identity: true,
-        padded_tails: false,
+        ..OpenSettings::default()
     };
     let wal = Wal::open(&request.to, runtime, &settings, &mut |_| Ok(()))?;
     let missing = u64::from(is_planted(Plant::RestoreOneShort));

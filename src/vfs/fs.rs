@@ -136,6 +136,14 @@ pub trait File: Debug + Send + Sync {
     /// # Errors
     /// As the file system says.
     fn size(&self) -> io::Result<u64>;
+
+    /// How many names the file has, where the file system tells; else 1.
+    ///
+    /// # Errors
+    /// As the file system says.
+    fn names(&self) -> io::Result<u64> {
+        Ok(1)
+    }
 }
 
 /// Loops over short and interrupted calls, once for every file system.

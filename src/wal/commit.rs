@@ -34,6 +34,7 @@ use super::draft::{Draft, Payload, Writer};
 use super::format::Kind;
 use super::group::{Group, State, Wants};
 use super::reach::Reach;
+use super::release::Retention;
 use super::segment::{Segment, SegmentDir, shown_path};
 use super::ticker::Ticker;
 
@@ -110,10 +111,17 @@ pub(super) struct Shared {
     /// Room that each record leaves for the padding of its group.
     pub(super) padding_max: u64,
     pub(super) counts: Counts,
+    pub(super) retention: Retention,
 }
 
 impl Shared {
-    pub(super) fn new(segments: SegmentDir, writer: Writer, era: [u8; 16], state: State) -> Self {
+    pub(super) fn new(
+        segments: SegmentDir,
+        writer: Writer,
+        era: [u8; 16],
+        state: State,
+        retention: Retention,
+    ) -> Self {
         let runtime = segments.runtime.clone();
         let ((lsn, time), padding_max) = (state.stamp(), state.padding_max());
         let ticker = Ticker::new(runtime.clock.as_ref(), time);
@@ -133,6 +141,7 @@ impl Shared {
             reach: Reach::new(lsn),
             padding_max,
             counts: Counts::default(),
+            retention,
         }
     }
 
@@ -267,7 +276,8 @@ impl Shared {
     pub(super) fn prepare_spare(&self, state: &mut MutexGuard<'_, State>) -> Result<()> {
         let number = state.active.number.next();
         state.preparing = true;
-        let spare = MutexGuard::unlocked(state, || self.segments.prepare(number));
+        let spare =
+            MutexGuard::unlocked(state, || self.retention.pool.prepare(&self.segments, number));
         state.preparing = false;
         if spare.is_ok() || !is_planted(Plant::FailedPreparationNotTold) {
             self.prepared.notify_all();

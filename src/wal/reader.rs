@@ -14,6 +14,7 @@ use crate::base::limits::PAGE;
 use crate::base::{Error, ErrorKind, Lsn, Result, SegmentNumber, Seq};
 use crate::vfs::{File, FileExt, OpenMode, Runtime};
 
+use super::first::First;
 use super::format::{RECORDS_START, RecordFault, RecordHeader, Salt};
 use super::header::{HeaderFault, SegmentHeader};
 use super::identity::Identity;
@@ -52,11 +53,11 @@ pub enum Limit {
 }
 
 #[derive(Debug)]
-struct OpenSegment {
-    number: SegmentNumber,
+pub(super) struct OpenSegment {
+    pub(super) number: SegmentNumber,
     predecessor: (SegmentNumber, Salt),
-    salt: Salt,
-    file: Arc<dyn File>,
+    pub(super) salt: Salt,
+    pub(super) file: Arc<dyn File>,
 }
 
 /// A segment to enter: kept until it is, so that a read that failed is not the end of the log.
@@ -68,15 +69,12 @@ struct NextSegment {
     predecessor: (SegmentNumber, Salt),
 }
 
-const FIRST_SEGMENT: NextSegment =
-    NextSegment { number: SegmentNumber(1), salt: None, predecessor: (SegmentNumber(0), Salt(0)) };
-
 /// A cursor over the log of a store.
 #[derive(Debug)]
 pub struct LogReader {
-    dir: SegmentDir,
+    pub(super) dir: SegmentDir,
     identity: Identity,
-    segment: Option<OpenSegment>,
+    pub(super) segment: Option<OpenSegment>,
     /// What to enter where `segment` is none.
     next_segment: NextSegment,
     /// Where the next record begins.
@@ -88,6 +86,8 @@ pub struct LogReader {
     claim: Seq,
     /// Records read but not proven durable yet.
     waiting: std::collections::VecDeque<OwnedRecord>,
+    /// Commits up to here are passed over.
+    after: Lsn,
     /// What an interrupted recovery was writing again when the reader was opened.
     saved: SavedTail,
 }
@@ -96,24 +96,37 @@ pub struct LogReader {
 const WAITING_MAX: usize = 1 << 20;
 
 impl LogReader {
-    /// Starts before the first record of the store in `dir`.
+    /// Starts before the first record that is kept of the store in `dir`.
     ///
     /// # Errors
     /// `NotFound` when there is no store, `Corrupt`, `Unsupported`, `Io`.
     pub fn open(dir: &Path, runtime: &Runtime) -> Result<Self> {
         let identity = existing_identity(dir, runtime)?;
         let segments = SegmentDir::of_store(dir, runtime, &identity);
+        let first = First::load(&segments)?;
+        Self::begin(segments, identity, &first, Lsn::ZERO)
+    }
+
+    /// Starts with the segment `first`, passing over commits up to `after`.
+    pub(super) fn begin(
+        dir: SegmentDir,
+        identity: Identity,
+        first: &First,
+        after: Lsn,
+    ) -> Result<Self> {
+        let First { segment: number, salt, predecessor, position } = *first;
         Ok(Self {
-            saved: SavedTail::load(&segments)?,
-            dir: segments,
+            saved: SavedTail::load(&dir)?,
+            dir,
             identity,
             segment: None,
-            next_segment: FIRST_SEGMENT,
+            next_segment: NextSegment { number, salt, predecessor },
             offset: RECORDS_START,
-            position: Position::ORIGIN,
+            position,
             window: Vec::new(),
             claim: Seq::ZERO,
             waiting: std::collections::VecDeque::new(),
+            after,
         })
     }
 
@@ -146,13 +159,19 @@ impl LogReader {
     /// The next record within `limit`; `None` when there is none yet.
     ///
     /// # Errors
-    /// `Io`, `Corrupt` (a segment that a record names is gone or foreign), `Unsupported`.
+    /// `Io`, `Corrupt` (a segment that a record names is gone or foreign), `Unsupported`,
+    /// `Expired` when what comes next was released; the error says which commit is the oldest.
     pub fn next(&mut self, limit: Limit) -> Result<Option<OwnedRecord>> {
         loop {
             if let Some(first) = self.waiting.front()
                 && self.may_show(first, limit)
             {
-                return Ok(self.waiting.pop_front());
+                let passed = first.header.kind.takes_lsn() && first.header.lsn <= self.after;
+                let record = self.waiting.pop_front();
+                if passed {
+                    continue;
+                }
+                return Ok(record);
             }
             if self.waiting.len() >= WAITING_MAX || !self.read_one()? {
                 return Ok(None);
@@ -173,7 +192,7 @@ impl LogReader {
         if self.segment.is_none() && !self.enter_next()? {
             return Ok(false);
         }
-        let Some(found) = self.find()? else { return Ok(false) };
+        let Some(found) = self.find()? else { return self.refuse_if_gone().map(|()| false) };
         let (record, position, successor) = found;
         self.claim = self.claim.max(record.header.claim);
         self.position = position;
@@ -241,6 +260,12 @@ impl LogReader {
     /// Opens the next segment; false when there is no first one. After an error it can be tried
     /// again.
     fn enter_next(&mut self) -> Result<bool> {
+        let number = self.next_segment.number;
+        let entered = self.enter();
+        entered.map_err(|error| self.expired(number).unwrap_or(error))
+    }
+
+    fn enter(&mut self) -> Result<bool> {
         let NextSegment { number, salt, predecessor } = self.next_segment;
         let fail = |error| Error::io("read the log", &shown_path(number), error);
         let file = match self.dir.runtime.vfs.open(&self.dir.file_path(number), OpenMode::Read) {
@@ -302,7 +327,7 @@ impl LogReader {
              durable; restore a copy",
             path.display()
         );
-        let number = self.segment.as_ref().map_or(SegmentNumber(1), |s| s.number);
+        let number = self.segment.as_ref().map_or(self.next_segment.number, |s| s.number);
         Err(corrupt(what)
             .at_path(shown_path(number))
             .at_offset(self.offset)
@@ -341,7 +366,7 @@ impl LogReader {
     /// Refuses a log without its first segment, and a last segment that was cut.
     fn check_tail(&self) -> Result<()> {
         let Some(segment) = &self.segment else {
-            let path = shown_path(SegmentNumber(1));
+            let path = shown_path(self.next_segment.number);
             return Err(corrupt("the first segment is missing; restore a copy").at_path(path));
         };
         let fail = |error| Error::io("look at the log", &shown_path(segment.number), error);
@@ -354,6 +379,11 @@ impl LogReader {
         }
         let what = format!("{TAIL_SHORT}; restore a copy");
         Err(corrupt(what).at_path(shown_path(segment.number)).at_offset(self.offset))
+    }
+
+    /// The segment that the next record is in, or would be.
+    pub(super) fn segment_number(&self) -> SegmentNumber {
+        self.segment.as_ref().map_or(self.next_segment.number, |segment| segment.number)
     }
 
     /// The offset of the place that is not a valid record, and its segment.

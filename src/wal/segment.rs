@@ -18,7 +18,7 @@ use super::identity::Identity;
 
 /// Directory of the segments inside the store's.
 pub const DIR_NAME: &str = "wal";
-const SUFFIX: &str = ".wal";
+pub(super) const SUFFIX: &str = ".wal";
 /// Suffix of a segment that is being made; never part of the log.
 pub const PREPARING_SUFFIX: &str = ".tmp";
 
@@ -31,7 +31,12 @@ pub fn file_name(number: SegmentNumber) -> String {
 /// The segment a file name stands for.
 #[must_use]
 pub fn parse_file_name(name: &str) -> Option<SegmentNumber> {
-    let digits = name.strip_suffix(SUFFIX).filter(|digits| digits.len() == 16)?;
+    parse_name(name, SUFFIX)
+}
+
+/// The number in the name of a file with this suffix.
+pub(super) fn parse_name(name: &str, suffix: &str) -> Option<SegmentNumber> {
+    let digits = name.strip_suffix(suffix).filter(|digits| digits.len() == 16)?;
     digits
         .bytes()
         .all(|byte| byte.is_ascii_digit())
@@ -168,7 +173,7 @@ impl SegmentDir {
         Ok((bytes, size > self.segment_bytes))
     }
 
-    fn random_salt(&self) -> io::Result<Salt> {
+    pub(super) fn random_salt(&self) -> io::Result<Salt> {
         let salt = u64::from_le_bytes(self.runtime.random()?);
         // Zero means "no predecessor".
         Ok(Salt(salt.max(1)))
@@ -190,6 +195,7 @@ impl SegmentDir {
             segment: number,
             segment_bytes: self.segment_bytes,
             salt,
+            former: SegmentNumber(0),
         };
         file.write_all_at(&header.encode(), 0)?;
         let zeroes = [0; PAGE];

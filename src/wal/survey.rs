@@ -10,9 +10,11 @@ use crate::base::limits::PAGE;
 use crate::base::{Error, Lsn, Result, SegmentNumber, Seq};
 use crate::vfs::{OpenMode, Runtime};
 
+use super::first::First;
 use super::format::{RECORDS_START, RecordFault, RecordHeader, Salt};
 use super::header::{HeaderFault, SegmentHeader};
 use super::open::existing_identity;
+use super::rest::torn_bytes;
 use super::saved::SavedTail;
 use super::scan::{Found, Neighbours, Position, Record, find_claim, find_record, read_record};
 use super::segment::{SegmentDir, shown_path};
@@ -62,6 +64,7 @@ struct Surveyor<'a, 'b> {
     dir: &'a SegmentDir,
     /// Segments whose headers can be believed, and those that cannot.
     loaded: Vec<Loaded>,
+    first: First,
     position: Position,
     survey: Survey,
     visit: &'a mut Replay<'b>,
@@ -76,10 +79,12 @@ struct Surveyor<'a, 'b> {
 pub fn survey_log(dir: &Path, runtime: &Runtime, visit: &mut Replay<'_>) -> Result<Survey> {
     let identity = existing_identity(dir, runtime)?;
     let segments = SegmentDir::of_store(dir, runtime, &identity);
+    let first = First::load(&segments)?;
     let mut surveyor = Surveyor {
         dir: &segments,
         loaded: Vec::new(),
-        position: Position::ORIGIN,
+        first,
+        position: first.position,
         survey: Survey::default(),
         visit,
     };
@@ -93,6 +98,11 @@ impl Surveyor<'_, '_> {
     fn load(&mut self) -> Result<()> {
         let saved = SavedTail::load(self.dir)?;
         for number in segments_present(self.dir)? {
+            if number < self.first.segment {
+                // Released: it may be half made into another one.
+                self.survey.spare_segments += 1;
+                continue;
+            }
             let fail = |error| Error::io("read", &shown_path(number), error);
             let vfs = &self.dir.runtime.vfs;
             let file = vfs.open(&self.dir.file_path(number), OpenMode::Read).map_err(fail)?;
@@ -129,8 +139,8 @@ impl Surveyor<'_, '_> {
 
     fn walk(&mut self) -> Result<()> {
         let loaded = std::mem::take(&mut self.loaded);
-        let mut predecessor = (SegmentNumber(0), Salt(0));
-        let mut wanted = Some((SegmentNumber(1), None));
+        let mut predecessor = self.first.predecessor;
+        let mut wanted = Some((self.first.segment, self.first.salt));
         for (index, segment) in loaded.iter().enumerate() {
             let Some((number, salt)) = wanted else {
                 self.survey.spare_segments += 1;
@@ -193,8 +203,7 @@ impl Surveyor<'_, '_> {
             };
             let is_claimed = self.is_claimed(segment, offset, later);
             if !is_newer && !is_claimed {
-                let end = window.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1);
-                self.survey.torn_bytes += to_u64(end);
+                self.survey.torn_bytes += torn_bytes(&segment.bytes, offset);
                 let len = to_u64(segment.bytes.len());
                 if len < self.dir.segment_bytes {
                     self.damaged(segment.number, len, TAIL_SHORT);

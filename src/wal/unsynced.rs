@@ -38,6 +38,11 @@ impl Unsynced {
         self.0.insert(segment.number, Dirty { segment, confirming });
     }
 
+    /// The oldest segment that a sync must still reach, or confirm.
+    pub(super) fn oldest(&self) -> Option<SegmentNumber> {
+        self.0.keys().next().copied()
+    }
+
     /// What a sync of now has to reach.
     pub(super) fn to_sync(&self) -> Vec<Segment> {
         let mut all: Vec<_> = self.0.values().map(|dirty| dirty.segment.clone()).collect();

@@ -7,15 +7,17 @@ use std::collections::VecDeque;
 use std::io;
 use std::path::PathBuf;
 
-use crate::base::codec::{len_without_zeroes, to_u64, to_usize};
+use crate::base::codec::{to_u64, to_usize};
 use crate::base::limits::PAGE;
 use crate::base::plant::{Plant, is_planted};
 use crate::base::{Error, ErrorKind, Result, SegmentNumber, Seq};
 use crate::vfs::OpenMode;
 
+use super::first::First;
 use super::format::{Kind, RECORDS_START, RecordFault, Salt};
 use super::header::{HeaderFault, SegmentHeader};
 use super::recovery::{ChainSeen, LastSeen, RestSeen};
+use super::rest::torn_bytes;
 use super::saved::SavedTail;
 use super::scan::{Found, Neighbours, Position, Record, find_claim, read_record};
 use super::segment::{Segment, SegmentDir, parse_file_name, shown_path};
@@ -63,14 +65,17 @@ pub(super) struct Walked {
     pub(super) predecessor: Option<Segment>,
     /// What an interrupted recovery was writing again.
     saved: SavedTail,
+    /// Where the log begins.
+    pub(super) first: First,
 }
 
 impl Walked {
-    fn new() -> Self {
+    fn new(first: First) -> Self {
         Self {
+            first,
             kept: VecDeque::new(),
             unproven_from: RECORDS_START,
-            position: Position::ORIGIN,
+            position: first.position,
             chain: ChainSeen::Whole,
             last: LastSeen::Other,
             rest: RestSeen::Zeroes,
@@ -126,10 +131,10 @@ impl Proof {
 /// Damage is not an error here but an observation.
 pub(super) fn walk(dir: &SegmentDir, writable: bool, replay: &mut Replay<'_>) -> Result<Walked> {
     let present = segments_present(dir)?;
-    let mut walked = Walked::new();
+    let mut walked = Walked::new(First::load(dir)?);
     walked.saved = SavedTail::load(dir)?;
     let mut proof = Proof::default();
-    let mut wanted = (SegmentNumber(1), None);
+    let mut wanted = (walked.first.segment, walked.first.salt);
     if !present.contains(&wanted.0) {
         let path = shown_path(wanted.0);
         walked.damaged(ChainSeen::FirstMissing, "the first segment is missing", path, 0);
@@ -239,7 +244,7 @@ fn walk_segment(
 ) -> Result<Option<(SegmentNumber, Salt)>> {
     let before = walked.predecessor.as_ref();
     let predecessor =
-        before.map_or_else(Default::default, |segment| (segment.number, segment.salt));
+        before.map_or(walked.first.predecessor, |segment| (segment.number, segment.salt));
     let Some(kept) = walked.kept.back_mut() else { return Ok(None) };
     let number = kept.segment.number;
     let neighbours = Neighbours { segment: number, predecessor };
@@ -295,11 +300,10 @@ fn look_beyond(dir: &SegmentDir, present: &[SegmentNumber], walked: &mut Walked)
         walked.damaged(ChainSeen::TailShort, TAIL_SHORT, shown_path(number), len);
         return Ok(());
     }
-    let rest = tail.bytes.get(to_usize(end)..).unwrap_or_default();
-    let torn = len_without_zeroes(rest);
+    let torn = torn_bytes(&tail.bytes, end);
     if torn > 0 {
         walked.rest = RestSeen::Debris;
-        walked.torn_bytes = to_u64(torn);
+        walked.torn_bytes = torn;
         walked.claimed = looks && find_claim(&tail.bytes, end, salt, hole).is_some();
     }
     for later in present.iter().filter(|later| looks && **later > number) {

@@ -32,6 +32,7 @@ mod misuse;
 mod model;
 mod padded;
 mod program;
+mod release;
 mod rot;
 mod smoke;
 mod stories;
