@@ -92,6 +92,13 @@ pub trait Vfs: Debug + Send + Sync {
     /// # Errors
     /// `WouldBlock` when another process or another handle of this one holds it.
     fn lock(&self, path: &Path) -> io::Result<Box<dyn Lock>>;
+
+    /// Whether a write into a file of `dir` goes where the file's bytes are already. Where every
+    /// write gets a new place, zeroes written ahead reserve nothing, and a file that is used
+    /// again is no better than a new one. Changes nothing but the speed.
+    fn overwrites_in_place(&self, _dir: &Path) -> bool {
+        true
+    }
 }
 
 /// An open file. Every call names its offset; there is no shared position.

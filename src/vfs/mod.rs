@@ -11,6 +11,8 @@ mod fs;
 pub mod gate;
 #[cfg(any(test, feature = "sim"))]
 pub mod memory;
+#[cfg(any(test, target_os = "linux"))]
+mod mounts;
 pub mod os;
 mod replace;
 mod runtime;

@@ -78,6 +78,13 @@ impl Vfs for OsVfs {
         write_at(&file, holder.as_bytes(), 0)?;
         Ok(Box::new(OsLock { file, process: std::process::id() }))
     }
+
+    #[cfg(target_os = "linux")]
+    fn overwrites_in_place(&self, dir: &Path) -> bool {
+        let (table, path) = (fs::read_to_string("/proc/self/mountinfo"), fs::canonicalize(dir));
+        let known = table.ok().zip(path.ok());
+        known.is_none_or(|(table, path)| super::mounts::overwrites_in_place(&table, &path))
+    }
 }
 
 /// Removes the directory `dir` and everything in it: for what tools make and nobody keeps.

@@ -61,7 +61,8 @@ impl Pins {
         segment_bytes: u64,
     ) -> (SegmentNumber, u64) {
         let mut table = self.table.lock();
-        let held = |from: SegmentNumber| needed.0.saturating_sub(from.0) * segment_bytes;
+        let held =
+            |from: SegmentNumber| needed.0.saturating_sub(from.0).saturating_mul(segment_bytes);
         // One that has not begun yet may begin anywhere, and tells in a moment.
         table.pins.retain(|_, pinned| pinned.0 == 0 || held(*pinned) <= self.held_bytes_max);
         let floor = table.pins.values().copied().fold(needed, SegmentNumber::min);

@@ -83,8 +83,10 @@ impl Pool {
     }
 
     fn keep_or_remove(&self, dir: &SegmentDir, number: SegmentNumber) -> Result<()> {
+        // Where every write gets a new place, an old file is no better than a new one.
+        let max = if dir.runtime.vfs.overwrites_in_place(&dir.path) { self.max } else { 0 };
         let mut free = self.free.lock();
-        if free.contains(&number) || free.len() < self.max {
+        if free.contains(&number) || free.len() < max {
             free.insert(number);
             return Ok(());
         }

@@ -112,7 +112,8 @@ impl SegmentDir {
     ///
     /// Zeroes that were really written make later synced writes cheap: the file system has no
     /// extent to convert and no size to record. They are written page by page, because large
-    /// writes leave large folios in the page cache, which small synced overwrites pay for.
+    /// writes leave large folios in the page cache, which small synced overwrites pay for. Where
+    /// the file system gives every write a new place they are good for nothing and left out.
     ///
     /// # Durability
     /// After `Ok` the file, its size and its name survive a power cut.
@@ -198,11 +199,15 @@ impl SegmentDir {
             former: SegmentNumber(0),
         };
         file.write_all_at(&header.encode(), 0)?;
-        let zeroes = [0; PAGE];
-        let mut offset = to_u64(PAGE);
-        while offset < self.segment_bytes {
-            file.write_all_at(&zeroes, offset)?;
-            offset += to_u64(PAGE);
+        if self.runtime.vfs.overwrites_in_place(&self.path) {
+            let zeroes = [0; PAGE];
+            let mut offset = to_u64(PAGE);
+            while offset < self.segment_bytes {
+                file.write_all_at(&zeroes, offset)?;
+                offset += to_u64(PAGE);
+            }
+        } else {
+            file.set_len(self.segment_bytes)?;
         }
         if !is_planted(Plant::SegmentNotSynced) {
             sync_twice(file.as_ref())?;

@@ -50,6 +50,10 @@ fn gather(context: &Context, documents: &Documents) -> Result<Line> {
         .number("segments", files.segments)
         .number("bytes", files.bytes)
         .number("pool", files.pool)
+        .number("free", log.free_segments)
+        .number("oldest_lsn", log.oldest.0)
+        .number("pins", log.pins)
+        .number("held_bytes", log.held_bytes)
         .number("segment_bytes", store.identity().segment_bytes);
     let recovery_object = Line::new()
         .number("records", recovery.records)
@@ -62,7 +66,9 @@ fn gather(context: &Context, documents: &Documents) -> Result<Line> {
         .number("hits", log.pool_hits)
         .number("misses", log.pool_misses)
         .number("waits", log.pool_waits)
-        .number("delay_us", log.pool_delay_micros);
+        .number("delay_us", log.pool_delay_micros)
+        .number("filled", log.filled_segments)
+        .number("recycled", log.recycled_segments);
     let work_object = Line::new()
         .number("commits", log.commits)
         .number("groups", log.groups)

@@ -40,6 +40,8 @@ pub(super) struct Disk {
     pub(super) warnings: Vec<String>,
     /// Every operation fails.
     pub(super) gone: bool,
+    /// Every write gets a new place: see [`Vfs::overwrites_in_place`].
+    copies_on_write: bool,
 }
 
 impl Disk {
@@ -84,6 +86,11 @@ impl MemoryVfs {
     pub(super) fn with(tree: Tree, units: u64) -> Self {
         let disk = Mutex::new(Disk { tree, units, ..Disk::default() });
         Self(Arc::new(Shared { disk, observers: Observers::default() }))
+    }
+
+    /// From now on the disk is one that gives every write a new place.
+    pub fn copy_on_write(&self) {
+        self.disk().copies_on_write = true;
     }
 
     pub(super) fn disk(&self) -> MutexGuard<'_, Disk> {
@@ -177,6 +184,10 @@ impl Vfs for MemoryVfs {
     fn lock(&self, path: &Path) -> io::Result<Box<dyn Lock>> {
         let number = self.operate(OperationKind::Lock, path, |disk, _| disk.lock(path))?;
         Ok(Box::new(MemoryLock::new(self.clone(), number)))
+    }
+
+    fn overwrites_in_place(&self, _dir: &Path) -> bool {
+        !self.disk().copies_on_write
     }
 }
 
