@@ -83,7 +83,7 @@ mod tests {
 23 22 0:30 /@data /data rw - btrfs /dev/sdb rw,compress=zstd:3
 24 23 8:2 / /data/fast\\040disk rw - xfs /dev/sdc rw
 25 22 0:40 / /merged rw - overlay overlay rw,lowerdir=/l,upperdir=/data/up,workdir=/data/work
-26 22 0:41 / /plain rw master:4 propagate_from:2 - overlay overlay rw,upperdir=/srv/up
+26 22 0:41 / /plain rw shared:4 propagate_from:2 - overlay overlay rw,upperdir=/srv/up
 27 22 0:42 / /hidden rw - ext4 /dev/sdd rw
 28 22 0:43 / /hidden rw - zfs pool/hidden rw
 29 22 0:44 / /loop rw - overlay overlay rw,upperdir=/loop/up

@@ -30,6 +30,7 @@ mod asynchronous;
 mod commit;
 mod create;
 mod draft;
+mod ending;
 pub mod first;
 mod follow;
 pub mod format;

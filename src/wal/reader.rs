@@ -3,10 +3,10 @@
 //! Takes no lock and writes nothing. What it gives is durable: a record is shown only when a
 //! claim that was read covers it, or when the log's own process says that it is durable. A record
 //! that is not valid yet is not an error while the writer may still be writing it; whether it is
-//! damage is asked only at the end, by [`LogReader::check_end`].
+//! damage is asked only at the end, by [`LogReader::check_end`] (`ending`).
 
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 use crate::base::codec::to_usize;
@@ -20,9 +20,9 @@ use super::header::{HeaderFault, SegmentHeader};
 use super::identity::Identity;
 use super::open::existing_identity;
 use super::saved::SavedTail;
-use super::scan::{Found, Neighbours, Position, Record, find_claim, read_record};
+use super::scan::{Found, Neighbours, Position, Record, read_record};
 use super::segment::{SegmentDir, shown_path};
-use super::walk::{TAIL_SHORT, segments_present};
+use super::walk::segments_present;
 
 /// Bytes read ahead at once; a longer record makes its own window.
 const WINDOW: usize = 256 << 10;
@@ -62,8 +62,8 @@ pub(super) struct OpenSegment {
 
 /// A segment to enter: kept until it is, so that a read that failed is not the end of the log.
 #[derive(Clone, Copy, Debug)]
-struct NextSegment {
-    number: SegmentNumber,
+pub(super) struct NextSegment {
+    pub(super) number: SegmentNumber,
     /// As its predecessor names it.
     salt: Option<Salt>,
     predecessor: (SegmentNumber, Salt),
@@ -76,10 +76,10 @@ pub struct LogReader {
     identity: Identity,
     pub(super) segment: Option<OpenSegment>,
     /// What to enter where `segment` is none.
-    next_segment: NextSegment,
+    pub(super) next_segment: NextSegment,
     /// Where the next record begins.
-    offset: u64,
-    position: Position,
+    pub(super) offset: u64,
+    pub(super) position: Position,
     /// Bytes of the segment from `offset` on, as last read.
     window: Vec<u8>,
     /// The highest claim seen.
@@ -89,7 +89,7 @@ pub struct LogReader {
     /// Commits up to here are passed over.
     after: Lsn,
     /// What an interrupted recovery was writing again when the reader was opened.
-    saved: SavedTail,
+    pub(super) saved: SavedTail,
 }
 
 /// Records held back for a claim; a group is far smaller.
@@ -188,7 +188,7 @@ impl LogReader {
     }
 
     /// Reads one record into `waiting`; false at the end.
-    fn read_one(&mut self) -> Result<bool> {
+    pub(super) fn read_one(&mut self) -> Result<bool> {
         if self.segment.is_none() && !self.enter_next()? {
             return Ok(false);
         }
@@ -305,82 +305,6 @@ impl LogReader {
         Ok(true)
     }
 
-    /// Decides, where [`LogReader::next`] found no more, whether this is the end or damage.
-    ///
-    /// A record that the writer has put there since is taken and ends the check: this place is
-    /// no damage, and looking for the end of a log that grows faster than it is read never ends.
-    ///
-    /// # Errors
-    /// `Corrupt` with the place, when a later record claims that this place was durable, or the
-    /// log's last file is not whole.
-    ///
-    /// # Cost
-    /// Reads the rest of the segment, and every later one, once.
-    pub fn check_end(&mut self) -> Result<()> {
-        let Some((at, path)) = self.claimed_beyond()? else { return self.check_tail() };
-        // The writer may have written this place since it was looked at.
-        if self.read_one()? {
-            return Ok(());
-        }
-        let what = format!(
-            "this is not a valid record, but a later one (offset {at} of {}) proves that it was \
-             durable; restore a copy",
-            path.display()
-        );
-        let number = self.segment.as_ref().map_or(self.next_segment.number, |s| s.number);
-        Err(corrupt(what)
-            .at_path(shown_path(number))
-            .at_offset(self.offset)
-            .at_lsn(self.position.lsn.next()))
-    }
-
-    fn claimed_beyond(&self) -> Result<Option<(u64, PathBuf)>> {
-        let hole = self.position.seq.next();
-        let tail = self.segment.as_ref().map_or(SegmentNumber(0), |segment| segment.number);
-        for number in segments_present(&self.dir)? {
-            if number < tail {
-                continue;
-            }
-            let path = shown_path(number);
-            let fail = |error| Error::io("read the log", &path, error);
-            let opened = self.dir.runtime.vfs.open(&self.dir.file_path(number), OpenMode::Read);
-            let mut bytes = match opened {
-                Ok(file) => file.read_whole(self.dir.segment_bytes).map_err(fail)?,
-                Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
-                Err(error) => return Err(fail(error)),
-            };
-            self.saved.lay_over_segment(number, &mut bytes);
-            let Ok(header) = SegmentHeader::decode(bytes.get(..PAGE).unwrap_or(&bytes)) else {
-                continue;
-            };
-            let from = if number == tail { self.offset } else { RECORDS_START };
-            if header.store_id == self.dir.store_id
-                && let Some((at, _)) = find_claim(&bytes, from, header.salt, hole)
-            {
-                return Ok(Some((at, path)));
-            }
-        }
-        Ok(None)
-    }
-
-    /// Refuses a log without its first segment, and a last segment that was cut.
-    fn check_tail(&self) -> Result<()> {
-        let Some(segment) = &self.segment else {
-            let path = shown_path(self.next_segment.number);
-            return Err(corrupt("the first segment is missing; restore a copy").at_path(path));
-        };
-        let fail = |error| Error::io("look at the log", &shown_path(segment.number), error);
-        let last = self.dir.segment_bytes - 1;
-        // A segment that has its end by now may have given the rest back.
-        if segment.file.read_up_to(&mut [0], last).map_err(fail)? == 1
-            || self.claimed_beyond()?.is_some()
-        {
-            return Ok(());
-        }
-        let what = format!("{TAIL_SHORT}; restore a copy");
-        Err(corrupt(what).at_path(shown_path(segment.number)).at_offset(self.offset))
-    }
-
     /// The segment that the next record is in, or would be.
     pub(super) fn segment_number(&self) -> SegmentNumber {
         self.segment.as_ref().map_or(self.next_segment.number, |segment| segment.number)
@@ -393,7 +317,7 @@ impl LogReader {
     }
 }
 
-fn corrupt(what: impl Into<std::borrow::Cow<'static, str>>) -> Error {
+pub(super) fn corrupt(what: impl Into<std::borrow::Cow<'static, str>>) -> Error {
     Error::new(ErrorKind::Corrupt, what)
 }
 
