@@ -23,7 +23,7 @@ fn main() -> Result<()> {
     // Ships what is durable, and nothing else.
     let mut follower = log.follow(Lsn(log.oldest().0 - 1))?;
     let (mut shipped, mut count) = (Lsn::ZERO, 0);
-    while let Some(record) = follower.next()? {
+    while let Some(record) = follower.next_commit()? {
         shipped = record.header.lsn;
         count += 1;
     }

@@ -104,7 +104,7 @@ plants! {
     SegmentNotSynced = "segment-not-synced",
     /// `wal::segment`: the name of a prepared segment is not synced (W4). R1, R7.
     SegmentNameNotSynced = "segment-name-not-synced",
-    /// `wal::pool`: a file that is used again keeps its salt, so its old records verify. R2.
+    /// `wal::pool`: a file that is used again keeps its salt, so its old records verify. R2, R7.
     RecycledSaltKept = "recycled-salt-kept",
     /// `wal::release`: released segments go before the log durably begins behind them. R7.
     ReleasedBeforeDurable = "released-before-durable",

@@ -44,7 +44,7 @@ struct User {
 
 fn settings(seed: u64) -> OpenSettings {
     OpenSettings {
-        segment_bytes: [8192, 12_288][usize::from(seed.is_multiple_of(3))],
+        segment_bytes: if seed.is_multiple_of(3) { 12_288 } else { 8192 },
         padded_tails: seed % 5 == 1 && seed.is_multiple_of(3),
         free_segments_max: usize::try_from(draw(seed, 1) % 4).unwrap_or_default(),
         held_bytes_max: 16_384,
@@ -108,7 +108,7 @@ impl User {
                 0 | 1 => self.release(&log, 1 + number % 3)?,
                 2 => while log.step()? {},
                 3 => {
-                    while let Some(record) = follower.next()? {
+                    while let Some(record) = follower.next_commit()? {
                         let known = self.known.lock();
                         if known.submitted.get(&record.header.lsn) != Some(&record.payload) {
                             return Err(stale("a follower", record.header.lsn));
@@ -118,7 +118,7 @@ impl User {
                 _ => {}
             }
         }
-        if draw(self.seed, 50 + self.lives) % 3 > 0 {
+        if !draw(self.seed, 50 + self.lives).is_multiple_of(3) {
             log.close()?;
         }
         Ok(())
@@ -181,7 +181,7 @@ pub(super) fn log_alone(seed: u64, counts: &mut Counts) -> Option<(Case, Failure
             return failed(site, broken);
         }
     }
-    unpinned_reader(seed).map_or(None, |broken| failed("a reader", broken))
+    unpinned_reader(seed).and_then(|broken| failed("a reader", broken))
 }
 
 const MODES: usize = 6;
@@ -243,7 +243,7 @@ fn after_crash(
     drop(log);
     let survey = survey_log(Path::new(DIR), &runtime(&user.disk, 1), &mut |_| Ok(()));
     let survey = survey.map_err(fail("a survey"))?;
-    if survey.damage.first().is_some() || survey.torn_bytes > 0 {
+    if !survey.damage.is_empty() || survey.torn_bytes > 0 {
         return Err(("a survey", (Rule::R7, format!("{survey:?}"))));
     }
     let (log, shown) = user.open().map_err(fail("after a close"))?;

@@ -51,7 +51,7 @@ impl Wal {
     /// let sold = log.commit(b"bell: 1 sold", Durability::Sync)?; // both are on the disk now
     ///
     /// let mut follower = log.follow(Lsn::ZERO)?;
-    /// while let Some(record) = follower.next()? {
+    /// while let Some(record) = follower.next_commit()? {
     ///     println!("{}: {}", record.header.lsn, String::from_utf8_lossy(&record.payload));
     /// }
     /// log.release(sold)?; // nobody needs what came before

@@ -138,7 +138,7 @@ impl Follower {
     /// `Expired` when it was released, because this reader held back more than
     /// [`OpenSettings::held_bytes_max`](super::OpenSettings::held_bytes_max); the error says which
     /// commit is the oldest. `Io`, after which it can be tried again; `Corrupt`, `Unsupported`.
-    pub fn next(&mut self) -> Result<Option<OwnedRecord>> {
+    pub fn next_commit(&mut self) -> Result<Option<OwnedRecord>> {
         let before = self.reader.segment_number();
         loop {
             // What becomes durable meanwhile is there at the next call.

@@ -48,7 +48,9 @@ fn segment(number: u64) -> PathBuf {
 }
 
 fn drain(follower: &mut Follower) -> Vec<u64> {
-    std::iter::from_fn(|| follower.next().unwrap()).map(|record| record.header.lsn.0).collect()
+    std::iter::from_fn(|| follower.next_commit().unwrap())
+        .map(|record| record.header.lsn.0)
+        .collect()
 }
 
 #[test]
@@ -110,13 +112,13 @@ fn a_follower_that_holds_back_too_much_is_told_what_the_oldest_commit_is() {
     let (log, _) = open_with(&disk, &settings);
     let last = commit(&log, 4);
     let mut follower = log.follow(Lsn::ZERO).unwrap();
-    assert_eq!(follower.next().unwrap().unwrap().header.lsn, Lsn(2));
+    assert_eq!(follower.next_commit().unwrap().unwrap().header.lsn, Lsn(2));
     commit(&log, 20);
     let released = log.release(log.durable()).unwrap();
     assert!(released.segments > 2 && released.held_bytes == 0, "{released:?}");
     assert_eq!(log.stats().pins, 0);
     let error = loop {
-        match follower.next() {
+        match follower.next_commit() {
             Ok(record) => assert!(record.unwrap().header.lsn <= last.next()),
             Err(error) => break error,
         }
@@ -143,9 +145,9 @@ fn a_follower_never_sees_what_is_not_durable() {
     let mut follower = log.follow(Lsn::ZERO).unwrap();
     let written = log.commit(*b"written", Durability::Buffered).unwrap();
     assert_eq!(drain(&mut follower), [2, 3]);
-    assert_eq!((last, follower.next().unwrap()), (Lsn(3), None));
+    assert_eq!((last, follower.next_commit().unwrap()), (Lsn(3), None));
     log.sync().unwrap();
-    let record = follower.next().unwrap().unwrap();
+    let record = follower.next_commit().unwrap().unwrap();
     assert_eq!((record.header.lsn, &record.payload[..]), (written, &b"written"[..]));
 }
 
