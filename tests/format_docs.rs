@@ -161,6 +161,7 @@ fn every_page_says_what_its_code_says() {
         jidoka::wal::format::LAYOUTS,
         jidoka::wal::saved::LAYOUTS,
         jidoka::wal::salvage::plan::LAYOUTS,
+        jidoka::wal::first::LAYOUTS,
     ]
     .concat();
     assert_eq!(differences(&page("wal.md"), &log), [""; 0]);

@@ -20,7 +20,8 @@ const HEAD: &str = "# Planted bugs
 Mistakes that somebody could make, one branch each in `src/base/plant.rs`, and how soon the crash
 lab sees them. *images* are cases with crash images at every operation, *walks* long cases without
 them, *failures* sweeps with one operation failing after the other, *late closes* lives after a
-close whose sync lied, *damage* sweeps over damaged bytes. A hunt tries at most so many seeds of
+close whose sync lied, *damage* sweeps over damaged bytes, *the log alone* commits, releases and
+files used again without a store. A hunt tries at most so many seeds of
 its kind; another start begins where the one before ends.
 
 Written by `JIDOKA_PLANT_PAGE=write JIDOKA_PLANT_SEEDS=16 cargo test --release --features

@@ -72,9 +72,11 @@ mod planted {
 
     use super::*;
 
-    /// Whether the case language has what the plant needs: it cannot tell of damaged bytes.
+    /// Whether the case language has what the plant needs: it cannot tell of damaged bytes, nor of
+    /// a log without a store.
     fn can_be_told(plant: Plant) -> bool {
-        Hunt::of(plant).attack != "damage" && plant != Plant::Canary && !plant.needs_threads()
+        let told = !["damage", "the log alone"].contains(&Hunt::of(plant).attack);
+        told && plant != Plant::Canary && !plant.needs_threads()
     }
 
     fn write(plant: Plant) {

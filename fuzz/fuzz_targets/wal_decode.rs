@@ -44,6 +44,7 @@ fn input_page(bytes: &[u8]) -> Vec<u8> {
         segment: jidoka::base::SegmentNumber(1),
         segment_bytes: 8192,
         salt: Salt(7),
+        former: jidoka::base::SegmentNumber(0),
     }
     .encode();
     let len = bytes.len().min(64);

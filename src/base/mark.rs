@@ -103,6 +103,12 @@ marks! {
     ClaimByKeeper = "keeper: claimed an idle log",
     /// The keeper synced what nobody asked to be synced.
     SyncByKeeper = "keeper: synced",
+    /// The log begins behind what was released.
+    BegunLater = "recovery: the log begins behind what was released",
+    /// A segment was made of the file of a released one.
+    Recycled = "pool: a file was used again",
+    /// A reader found that what it reads was released.
+    ReaderExpired = "reader: expired",
     /// A segment could not be prepared.
     PreparationFailed = "segment: preparation failed",
     /// The gap in a sector was too small for a record.

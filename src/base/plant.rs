@@ -104,6 +104,10 @@ plants! {
     SegmentNotSynced = "segment-not-synced",
     /// `wal::segment`: the name of a prepared segment is not synced (W4). R1, R7.
     SegmentNameNotSynced = "segment-name-not-synced",
+    /// `wal::pool`: a file that is used again keeps its salt, so its old records verify. R2, R7.
+    RecycledSaltKept = "recycled-salt-kept",
+    /// `wal::release`: released segments go before the log durably begins behind them. R7.
+    ReleasedBeforeDurable = "released-before-durable",
     /// `vfs::replace`: the replacing file is not synced before it is renamed. R7, R12.
     ReplacementNotSynced = "replacement-not-synced",
     /// `vfs::replace`: the rename is not synced. R1, R7.

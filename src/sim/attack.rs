@@ -9,6 +9,7 @@ use crate::vfs::sync::Mutex;
 use crate::vfs::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use crate::vfs::{Runtime, thread};
 
+use super::alone::log_alone;
 use super::case::{Case, FaultSpec};
 use super::generate::{generate, long_walk};
 use super::misplaced::misplaced_writes;
@@ -129,6 +130,7 @@ pub fn attack_seed(seed: u64) -> (Counts, Option<(Case, Failure)>) {
         3 => corruption(seed, Rest::Idle, STRIDE, &mut counts),
         9 => misplaced_writes(seed, &mut counts),
         13 => late_closes(seed, &mut counts),
+        14 => log_alone(seed, &mut counts),
         residue => {
             let walks = residue.is_multiple_of(4);
             let case = if walks { long_walk(seed, WALK) } else { generate(seed, LENGTH) };

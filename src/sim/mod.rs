@@ -13,6 +13,7 @@
 //!
 //! `sim` sees every floor, and no floor sees it: the program hands [`lab`] to the command line.
 
+mod alone;
 mod atlas;
 mod attack;
 mod case;

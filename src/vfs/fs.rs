@@ -134,6 +134,13 @@ pub trait Vfs: Debug + Send + Sync {
     /// `NotFound` when the file is missing, so that nobody can hold it; `WouldBlock` when it is
     /// locked.
     fn lock_shared(&self, path: &Path) -> io::Result<Box<dyn Lock>>;
+
+    /// Whether a write into a file of `dir` goes where the file's bytes are already. Where every
+    /// write gets a new place, zeroes written ahead reserve nothing, and a file that is used
+    /// again is no better than a new one. Changes nothing but the speed.
+    fn overwrites_in_place(&self, _dir: &Path) -> bool {
+        true
+    }
 }
 
 /// An open file. Every call names its offset; there is no shared position.
@@ -178,6 +185,14 @@ pub trait File: Debug + Send + Sync {
     /// # Errors
     /// As the file system says.
     fn size(&self) -> io::Result<u64>;
+
+    /// How many names the file has, where the file system tells; else 1.
+    ///
+    /// # Errors
+    /// As the file system says.
+    fn names(&self) -> io::Result<u64> {
+        Ok(1)
+    }
 }
 
 /// Loops over short and interrupted calls, once for every file system.

@@ -12,6 +12,8 @@ mod aligned;
 pub mod gate;
 #[cfg(any(test, feature = "sim"))]
 pub mod memory;
+#[cfg(any(test, target_os = "linux"))]
+mod mounts;
 pub mod os;
 mod replace;
 mod runtime;

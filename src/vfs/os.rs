@@ -101,6 +101,13 @@ impl Vfs for OsVfs {
             Err(fs::TryLockError::Error(error)) => Err(error),
         }
     }
+
+    #[cfg(target_os = "linux")]
+    fn overwrites_in_place(&self, dir: &Path) -> bool {
+        let (table, path) = (fs::read_to_string("/proc/self/mountinfo"), fs::canonicalize(dir));
+        let known = table.ok().zip(path.ok());
+        known.is_none_or(|(table, path)| super::mounts::overwrites_in_place(&table, &path))
+    }
 }
 
 /// To open a pipe waits for somebody at its other end, who may never come.
@@ -224,6 +231,11 @@ impl File for OsFile {
 
     fn size(&self) -> io::Result<u64> {
         Ok(self.0.metadata()?.len())
+    }
+
+    #[cfg(unix)]
+    fn names(&self) -> io::Result<u64> {
+        Ok(std::os::unix::fs::MetadataExt::nlink(&self.0.metadata()?))
     }
 }
 

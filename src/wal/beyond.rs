@@ -13,6 +13,7 @@ use crate::vfs::OpenMode;
 use super::format::{ALIGN, RECORD_HEADER, RECORDS_START, RecordHeader, Salt, page_floor};
 use super::header::SegmentHeader;
 use super::overlaid::Overlaid;
+use super::rest::last_record_end;
 use super::saved::SavedTail;
 use super::scan::{Searched, Wanted, claims, search};
 use super::segment::SegmentDir;
@@ -80,11 +81,32 @@ fn is_whole(segment: &Overlaid, salt: Salt, at: u64, header: &RecordHeader) -> i
     Ok(matches!(search(&record, at, at, salt, &|_| true), Searched::Found(found, _) if found == at))
 }
 
-/// Bytes from `from` on, up to the last that is not zero.
+/// How many bytes from `from` on a torn write of this life may have left: in a file that was used
+/// before, only what has a header of this life counts (`rest`).
 ///
 /// # Errors
 /// As the file system says.
-pub(super) fn debris(segment: &Overlaid, window: &mut Window, from: u64) -> io::Result<u64> {
+pub(super) fn torn(
+    segment: &Overlaid,
+    salt: Salt,
+    window: &mut Window,
+    from: u64,
+) -> io::Result<u64> {
+    if !segment.is_used_again {
+        return debris(segment, window, from);
+    }
+    let (mut place, mut last) = (from, from);
+    loop {
+        let held = window.at(segment, place, RECORD_HEADER)?;
+        let Some(more) = held.len().checked_sub(RECORD_HEADER) else { break };
+        last = last.max(last_record_end(held, place, salt));
+        place += to_u64(more - more % ALIGN + ALIGN);
+    }
+    Ok(last.min(segment.size).saturating_sub(from))
+}
+
+/// Bytes from `from` on, up to the last that is not zero.
+fn debris(segment: &Overlaid, window: &mut Window, from: u64) -> io::Result<u64> {
     let (mut place, mut last) = (from, from);
     while place < segment.size {
         let held = window.at(segment, place, 1)?;

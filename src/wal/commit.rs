@@ -34,6 +34,7 @@ use super::draft::{Draft, Payload, Writer};
 use super::format::Kind;
 use super::group::{Group, State, Wants};
 use super::reach::Reach;
+use super::release::Retention;
 use super::segment::{Segment, SegmentDir, shown_path};
 use super::through::Through;
 use super::ticker::Ticker;
@@ -112,6 +113,7 @@ pub(super) struct Shared {
     pub(super) padding_max: u64,
     pub(super) counts: Counts,
     through: Through,
+    pub(super) retention: Retention,
 }
 
 impl Shared {
@@ -120,6 +122,7 @@ impl Shared {
         writer: Writer,
         era: [u8; 16],
         (state, through): (State, Through),
+        retention: Retention,
     ) -> Self {
         let runtime = segments.runtime.clone();
         let ((lsn, time), padding_max) = (state.stamp(), state.padding_max());
@@ -141,6 +144,7 @@ impl Shared {
             padding_max,
             counts: Counts::default(),
             through,
+            retention,
         }
     }
 
@@ -275,7 +279,8 @@ impl Shared {
     pub(super) fn prepare_spare(&self, state: &mut MutexGuard<'_, State>) -> Result<()> {
         let number = state.active.number.next();
         state.preparing = true;
-        let spare = MutexGuard::unlocked(state, || self.segments.prepare(number));
+        let spare =
+            MutexGuard::unlocked(state, || self.retention.pool.prepare(&self.segments, number));
         state.preparing = false;
         if spare.is_ok() || !is_planted(Plant::FailedPreparationNotTold) {
             self.prepared.notify_all();

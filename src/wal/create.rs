@@ -8,7 +8,9 @@ use crate::base::plant::{Plant, is_planted};
 use crate::base::{Error, ErrorKind, Result, SegmentNumber, StoreId};
 use crate::vfs::{FileExt, OpenMode, Runtime, replace_file};
 
+use super::first;
 use super::identity::{self, Identity};
+use super::pool::FREE_SUFFIX;
 use super::recovery::{Decision, FilesSeen};
 use super::segment::{DIR_NAME, PREPARING_SUFFIX, SegmentDir, cannot_read, parse_file_name};
 use super::settings::OpenSettings;
@@ -77,6 +79,10 @@ pub(super) fn look_for_files(dir: &Path, runtime: &Runtime) -> Result<FilesSeen>
             Some(SegmentNumber(1)) if !holds_records(&wal.join(&entry.name), runtime)? => {}
             Some(_) => return Ok(FilesSeen::Records),
             None if entry.name.ends_with(PREPARING_SUFFIX) => {}
+            // A creation leaves neither: segments were released here.
+            None if entry.name.ends_with(FREE_SUFFIX) || entry.name == first::FILE_NAME => {
+                return Ok(FilesSeen::Records);
+            }
             None => seen = FilesSeen::Foreign,
         }
     }

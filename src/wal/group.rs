@@ -121,7 +121,7 @@ pub(super) struct State {
     pub(super) claimed: Seq,
     /// The last commit, or what recovery proved: a claim should cover it.
     pub(super) last_commit: Seq,
-    unsynced: Unsynced,
+    pub(super) unsynced: Unsynced,
     pub(super) spare: Option<Segment>,
     pub(super) preparing: bool,
     pub(super) closed: bool,

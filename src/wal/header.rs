@@ -29,7 +29,8 @@ pub const LAYOUTS: &[Layout] = &[(
         ("segment", 40, 8),
         ("segment_bytes", 48, 8),
         ("salt", 56, 8),
-        ("reserved", 64, 444),
+        ("former", 64, 8),
+        ("reserved", 72, 436),
         ("checksum", CHECKSUM, 4),
     ],
 )];
@@ -45,6 +46,8 @@ pub struct SegmentHeader {
     pub segment_bytes: u64,
     /// Its salt.
     pub salt: Salt,
+    /// The segment this file was before; 0 when it was made full of zeroes.
+    pub former: SegmentNumber,
 }
 
 /// Why a header page is not one of ours to read.
@@ -69,6 +72,7 @@ impl SegmentHeader {
         page.extend_from_slice(&self.segment.0.to_le_bytes());
         page.extend_from_slice(&self.segment_bytes.to_le_bytes());
         page.extend_from_slice(&self.salt.0.to_le_bytes());
+        page.extend_from_slice(&self.former.0.to_le_bytes());
         page.resize(CHECKSUM, 0);
         page.extend_from_slice(&crc32c(&page).to_le_bytes());
         page.resize(PAGE, 0);
@@ -95,8 +99,9 @@ impl SegmentHeader {
                 segment: SegmentNumber(cursor.u64()?),
                 segment_bytes: cursor.u64()?,
                 salt: Salt(cursor.u64()?),
+                former: SegmentNumber(cursor.u64()?),
             };
-            let reserved = cursor.bytes(CHECKSUM - 64)?;
+            let reserved = cursor.bytes(CHECKSUM - 72)?;
             Ok((magic, version, features, header, reserved, cursor.u32()?))
         };
         let (magic, version, features, header, reserved, checksum) = read().map_err(|_| SHORT)?;
@@ -114,6 +119,9 @@ impl SegmentHeader {
         if !is_zero(reserved) || !is_zero(rest) || header.salt == Salt(0) {
             return Err(HeaderFault::Damaged("a reserved byte of the header page is not zero"));
         }
+        if header.former >= header.segment && header.former != SegmentNumber(0) {
+            return Err(HeaderFault::Damaged("the segment's file was a later segment before"));
+        }
         Ok(header)
     }
 }
@@ -129,6 +137,7 @@ mod tests {
             segment: SegmentNumber(3),
             segment_bytes: 8192,
             salt: Salt(99),
+            former: SegmentNumber(2),
         };
         let mut page = header.encode();
         assert_eq!(SegmentHeader::decode(&page), Ok(header));
@@ -146,6 +155,7 @@ mod tests {
             segment: SegmentNumber(3),
             segment_bytes: 8192,
             salt: Salt(99),
+            former: SegmentNumber(2),
         };
         let mut page = header.encode();
         page[8] = 1;
@@ -162,6 +172,7 @@ mod tests {
             segment: SegmentNumber(3),
             segment_bytes: 8192,
             salt: Salt(99),
+            former: SegmentNumber(2),
         };
         let changed = |at: usize, salt| {
             let mut page = SegmentHeader { salt, ..header }.encode();
@@ -173,7 +184,8 @@ mod tests {
         assert_eq!(changed(12, Salt(99)), Ok(header), "compatible");
         assert_eq!(changed(16, Salt(99)), Err(HeaderFault::Newer), "read_compatible");
         assert_eq!(changed(20, Salt(99)), Err(HeaderFault::Newer), "incompatible");
-        assert!(matches!(changed(64, Salt(99)), Err(HeaderFault::Damaged(_))), "reserved");
+        assert!(matches!(changed(64, Salt(99)), Err(HeaderFault::Damaged(_))), "former");
+        assert!(matches!(changed(72, Salt(99)), Err(HeaderFault::Damaged(_))), "reserved");
         assert!(matches!(changed(507, Salt(99)), Err(HeaderFault::Damaged(_))), "reserved");
         assert!(matches!(changed(12, Salt(0)), Err(HeaderFault::Damaged(_))), "no salt");
         let page = header.encode();

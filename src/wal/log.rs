@@ -17,6 +17,7 @@ use super::group::{FILLER_BYTES_MAX, State, Wants};
 use super::identity::Identity;
 use super::open::open;
 use super::reach::Once;
+use super::release::Retention;
 use super::settings::{OpenSettings, RecoveryReport};
 use super::stats::LogStats;
 use super::through::Through;
@@ -73,12 +74,12 @@ impl Wal {
         let era = runtime.random().map_err(|error| Error::io("choose an era for", dir, error))?;
         let opened = open(dir, runtime, settings, replay)?;
         let writer = Writer { term: opened.identity.term, leader: 0 };
-        let shared = Shared::new(
-            opened.segments,
-            writer,
-            era,
-            (State::new(opened.tail, settings.padded_tails), Through::new(settings.write_through)),
-        );
+        let retention = Retention::new(opened.first, settings);
+        // Files outside the log: what cannot be taken over now is at the next release.
+        let _later = retention.adopt(&opened.segments);
+        let state = State::new(opened.tail, settings.padded_tails);
+        let through = Through::new(settings.write_through);
+        let shared = Shared::new(opened.segments, writer, era, (state, through), retention);
         let log = Self {
             shared: Arc::new(shared),
             identity: opened.identity,
@@ -245,7 +246,7 @@ impl Wal {
     pub fn stats(&self) -> LogStats {
         let counts = &self.shared.counts;
         let state = self.shared.lock();
-        LogStats {
+        let mut stats = LogStats {
             appended: state.position.lsn,
             durable: state.durable.lsn,
             term: state.position.term.0,
@@ -262,7 +263,11 @@ impl Wal {
             group_commits: state.tally.group_commits.clone(),
             active_segment: state.active.number.0,
             clock_suspect: self.shared.clock_suspect(),
-        }
+            ..LogStats::default()
+        };
+        drop(state);
+        self.shared.retention.tell(&mut stats);
+        stats
     }
 
     /// Makes everything durable, marks the log as cleanly closed, and releases the store.

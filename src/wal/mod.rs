@@ -4,6 +4,10 @@
 //! (`recovery`), mends the end if it must, and gives every record to the caller. Then
 //! [`Wal::append`] and [`Wal::wait`] commit, [`LogReader`] follows, [`Wal::close`] ends.
 //!
+//! [`Wal::release`] lets go of the oldest segments (`release`), unless a [`Follower`] has still to
+//! read them (`pins`); their files are used again (`pool`), and [`first`] says where the log
+//! begins then. [`Wal::open_alone`] is the way in for programs that need no store.
+//!
 //! The bytes are in [`header`] and [`format`](mod@format), whose page is `docs/format/wal.md`;
 //! which record may follow which is decided once, in [`scan`]; drafting the next one is its
 //! mirror, `draft`. Groups are formed in `group`, written in `commit` by whom `turn` chooses, when
@@ -17,10 +21,12 @@
 //! - **W3** Nothing is appended to a segment after an unclean end; it is ended, and another begun.
 //! - **W4** A segment is durable under its name before any record names it.
 //! - **W5** What recovery shows has been written again and synced, or was proven twice.
+//! - **W6** A file is taken from the log only after the log durably begins behind it.
 //!
 //! The log must never know: keys, values, documents. A payload is bytes.
 
 mod ahead;
+mod alone;
 mod asynchronous;
 mod beyond;
 mod chunk;
@@ -28,6 +34,9 @@ mod commit;
 mod create;
 mod draft;
 mod forensic;
+mod ending;
+pub mod first;
+mod follow;
 pub mod format;
 mod group;
 pub mod header;
@@ -41,12 +50,16 @@ mod open;
 mod overlaid;
 mod piece;
 mod present;
+mod pins;
+mod pool;
 pub mod reach;
 pub mod reader;
 mod recovery;
 #[cfg(any(test, feature = "sim"))]
 pub mod rehearsal;
 pub mod salvage;
+mod release;
+pub mod rest;
 pub mod saved;
 pub mod scan;
 pub mod segment;
@@ -63,12 +76,14 @@ mod walk;
 pub use asynchronous::Pending;
 pub use commit::{Appended, Appending, Durability};
 pub use draft::{Draft, Payload, Spot, Writer};
+pub use follow::Follower;
 pub use forensic::{LogRead, read_log};
 pub use log::{CopiedRecord, Wal};
 pub use open::LOCK_NAME;
 #[cfg(feature = "docs")]
 pub(crate) use open::held;
 pub use reader::LogReader;
+pub use release::Released;
 pub use salvage::{Loss, QUARANTINE, SalvageReport, salvage_log};
 pub use settings::{OpenSettings, RecoveryReport};
 pub use stats::LogStats;

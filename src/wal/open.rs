@@ -11,6 +11,7 @@ use crate::base::{Error, ErrorKind, Result};
 use crate::vfs::{FileExt, Lock, OpenMode, Runtime};
 
 use super::create::{FOREIGN_LOG, create, create_dirs, look_for_files, not_a_store, sync_way};
+use super::first::First;
 use super::header::HeaderFault;
 use super::identity::{self, Identity};
 use super::mend::{self, Mended};
@@ -35,6 +36,7 @@ pub(super) struct Opened {
     pub(super) segments: SegmentDir,
     pub(super) tail: Mended,
     pub(super) report: RecoveryReport,
+    pub(super) first: First,
 }
 
 /// Opens the log in the store directory `dir`, giving every record to `replay`.
@@ -102,7 +104,7 @@ pub(super) fn open(
         _ => return Err(damage(&walked, label)),
     };
     report.seconds = runtime.clock.monotonic().saturating_sub(started).as_secs_f64();
-    Ok(Opened { lock, identity, segments, tail, report })
+    Ok(Opened { lock, identity, segments, tail, report, first: walked.first })
 }
 
 /// Before anything is created: can the segments of this store hold padded tails?

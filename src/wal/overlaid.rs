@@ -27,6 +27,8 @@ pub(super) struct Overlaid {
     pub(super) is_longer: bool,
     /// Bytes to read at once.
     pub(super) piece: usize,
+    /// The file was a segment before, whose records are behind those of this one.
+    pub(super) is_used_again: bool,
     /// As the header in the file says, if it can be read.
     salt: Option<Salt>,
     saved: Arc<SavedTail>,
@@ -50,10 +52,14 @@ impl Overlaid {
         let (size, saved) = (size.min(dir.segment_bytes), saved.clone());
         // The header page, and a record's header behind it, are never apart.
         let piece = dir.runtime.vfs.reading().piece.max(2 * PAGE);
-        let mut this = Self { number, file, size, is_longer, piece, salt: None, saved };
+        let mut this =
+            Self { number, file, size, is_longer, piece, is_used_again: false, salt: None, saved };
         this.fetch(0, bytes, piece)?;
         let header = SegmentHeader::decode(bytes.get(..PAGE).unwrap_or(bytes));
-        this.salt = header.ok().map(|header| header.salt);
+        if let Ok(header) = header {
+            this.salt = Some(header.salt);
+            this.is_used_again = header.former != SegmentNumber(0);
+        }
         this.lay_over(0, bytes);
         Ok(this)
     }

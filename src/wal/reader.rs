@@ -3,10 +3,10 @@
 //! Takes no lock and writes nothing. What it gives is durable: a record is shown only when a
 //! claim that was read covers it, or when the log's own process says that it is durable. A record
 //! that is not valid yet is not an error while the writer may still be writing it; whether it is
-//! damage is asked only at the end, by [`LogReader::check_end`].
+//! damage is asked only at the end, by [`LogReader::check_end`] (`ending`).
 
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 use crate::base::codec::to_usize;
@@ -14,18 +14,15 @@ use crate::base::limits::PAGE;
 use crate::base::{Error, ErrorKind, Lsn, Result, SegmentNumber, Seq};
 use crate::vfs::{File, FileExt, OpenMode, Runtime};
 
-use super::beyond::{Window, find};
+use super::first::First;
 use super::format::{RECORDS_START, RecordFault, RecordHeader, Salt};
 use super::header::{HeaderFault, SegmentHeader};
 use super::identity::Identity;
 use super::open::existing_identity;
-use super::overlaid::Overlaid;
-use super::present::{SALVAGE_BEGUN, present, segments_present};
-use super::salvage;
+use super::present::segments_present;
 use super::saved::SavedTail;
-use super::scan::{Found, Neighbours, Position, Record, claims, read_record};
-use super::segment::{DIR_NAME, SegmentDir, cannot_read, shown_path};
-use super::walk::TAIL_SHORT;
+use super::scan::{Found, Neighbours, Position, Record, read_record};
+use super::segment::{SegmentDir, cannot_read, shown_path};
 
 /// Bytes read ahead at once; a longer record makes its own window.
 const WINDOW: usize = 256 << 10;
@@ -56,68 +53,80 @@ pub enum Limit {
 }
 
 #[derive(Debug)]
-struct OpenSegment {
-    number: SegmentNumber,
+pub(super) struct OpenSegment {
+    pub(super) number: SegmentNumber,
     predecessor: (SegmentNumber, Salt),
-    salt: Salt,
-    file: Arc<dyn File>,
+    pub(super) salt: Salt,
+    pub(super) file: Arc<dyn File>,
 }
 
 /// A segment to enter: kept until it is, so that a read that failed is not the end of the log.
 #[derive(Clone, Copy, Debug)]
-struct NextSegment {
-    number: SegmentNumber,
+pub(super) struct NextSegment {
+    pub(super) number: SegmentNumber,
     /// As its predecessor names it.
     salt: Option<Salt>,
     predecessor: (SegmentNumber, Salt),
 }
 
-const FIRST_SEGMENT: NextSegment =
-    NextSegment { number: SegmentNumber(1), salt: None, predecessor: (SegmentNumber(0), Salt(0)) };
-
 /// A cursor over the log of a store.
 #[derive(Debug)]
 pub struct LogReader {
-    dir: SegmentDir,
+    pub(super) dir: SegmentDir,
     identity: Identity,
-    segment: Option<OpenSegment>,
+    pub(super) segment: Option<OpenSegment>,
     /// What to enter where `segment` is none.
-    next_segment: NextSegment,
+    pub(super) next_segment: NextSegment,
     /// Where the next record begins.
-    offset: u64,
-    position: Position,
+    pub(super) offset: u64,
+    pub(super) position: Position,
     /// Bytes of the segment from `offset` on, as last read.
     window: Vec<u8>,
     /// The highest claim seen.
     claim: Seq,
     /// Records read but not proven durable yet.
     waiting: std::collections::VecDeque<OwnedRecord>,
+    /// Commits up to here are passed over.
+    after: Lsn,
     /// What an interrupted recovery was writing again when the reader was opened.
-    saved: Arc<SavedTail>,
+    pub(super) saved: Arc<SavedTail>,
 }
 
 /// Records held back for a claim; a group is far smaller.
 const WAITING_MAX: usize = 1 << 20;
 
 impl LogReader {
-    /// Starts before the first record of the store in `dir`.
+    /// Starts before the first record that is kept of the store in `dir`.
     ///
     /// # Errors
     /// `NotFound` when there is no store, `Corrupt`, `Unsupported`, `Io`.
     pub fn open(dir: &Path, runtime: &Runtime) -> Result<Self> {
         let identity = existing_identity(dir, runtime)?;
         let segments = SegmentDir::of_store(dir, runtime, &identity);
+        let first = First::load(&segments)?;
+        Self::begin(segments, identity, &first, Lsn::ZERO)
+    }
+
+    /// Starts with the segment `first`, passing over commits up to `after`.
+    pub(super) fn begin(
+        dir: SegmentDir,
+        identity: Identity,
+        first: &First,
+        after: Lsn,
+    ) -> Result<Self> {
+        let First { segment: number, salt, predecessor, position } = *first;
         Ok(Self {
-            saved: Arc::new(SavedTail::load(&segments)?),
-            dir: segments,
+            saved: Arc::new(SavedTail::load(&dir)?),
+            dir,
             identity,
             segment: None,
-            next_segment: FIRST_SEGMENT,
+            next_segment: NextSegment { number, salt, predecessor },
             offset: RECORDS_START,
-            position: Position::ORIGIN,
+            position,
             window: Vec::new(),
             claim: Seq::ZERO,
             waiting: std::collections::VecDeque::new(),
+            after,
         })
     }
 
@@ -150,13 +159,19 @@ impl LogReader {
     /// The next record within `limit`; `None` when there is none yet.
     ///
     /// # Errors
-    /// `Io`, `Corrupt` (a segment that a record names is gone or foreign), `Unsupported`.
+    /// `Io`, `Corrupt` (a segment that a record names is gone or foreign), `Unsupported`,
+    /// `Expired` when what comes next was released; the error says which commit is the oldest.
     pub fn next(&mut self, limit: Limit) -> Result<Option<OwnedRecord>> {
         loop {
             if let Some(first) = self.waiting.front()
                 && self.may_show(first, limit)
             {
-                return Ok(self.waiting.pop_front());
+                let passed = first.header.kind.takes_lsn() && first.header.lsn <= self.after;
+                let record = self.waiting.pop_front();
+                if passed {
+                    continue;
+                }
+                return Ok(record);
             }
             if self.waiting.len() >= WAITING_MAX || !self.read_one()? {
                 return Ok(None);
@@ -173,11 +188,11 @@ impl LogReader {
     }
 
     /// Reads one record into `waiting`; false at the end.
-    fn read_one(&mut self) -> Result<bool> {
+    pub(super) fn read_one(&mut self) -> Result<bool> {
         if self.segment.is_none() && !self.enter_next()? {
             return Ok(false);
         }
-        let Some(found) = self.find()? else { return Ok(false) };
+        let Some(found) = self.find()? else { return self.refuse_if_gone().map(|()| false) };
         let (record, position, successor) = found;
         self.claim = self.claim.max(record.header.claim);
         self.position = position;
@@ -245,6 +260,12 @@ impl LogReader {
     /// Opens the next segment; false when there is no first one. After an error it can be tried
     /// again.
     fn enter_next(&mut self) -> Result<bool> {
+        let number = self.next_segment.number;
+        let entered = self.enter();
+        entered.map_err(|error| self.expired(number).unwrap_or(error))
+    }
+
+    fn enter(&mut self) -> Result<bool> {
         let NextSegment { number, salt, predecessor } = self.next_segment;
         let fail = |error| cannot_read("read the log", &shown_path(number), error);
         let file = match self.dir.runtime.vfs.open(&self.dir.file_path(number), OpenMode::Read) {
@@ -284,88 +305,9 @@ impl LogReader {
         Ok(true)
     }
 
-    /// Decides, where [`LogReader::next`] found no more, whether this is the end or damage.
-    ///
-    /// A record that the writer has put there since is taken and ends the check: this place is
-    /// no damage, and looking for the end of a log that grows faster than it is read never ends.
-    ///
-    /// # Errors
-    /// `Corrupt` with the place, when a later record claims that this place was durable, or the
-    /// log's last file is not whole.
-    ///
-    /// # Cost
-    /// Reads the rest of the segment, and every later one, once.
-    pub fn check_end(&mut self) -> Result<()> {
-        let Some((at, path)) = self.claimed_beyond()? else { return self.check_tail() };
-        // The writer may have written this place since it was looked at.
-        if self.read_one()? {
-            return Ok(());
-        }
-        let what = format!(
-            "this is not a valid record, but a later one (offset {at} of {}) proves that it was \
-             durable; restore a copy",
-            path.display()
-        );
-        let number = self.segment.as_ref().map_or(SegmentNumber(1), |s| s.number);
-        Err(corrupt(what)
-            .at_path(shown_path(number))
-            .at_offset(self.offset)
-            .at_lsn(self.position.lsn.next()))
-    }
-
-    fn claimed_beyond(&self) -> Result<Option<(u64, PathBuf)>> {
-        let hole = self.position.seq.next();
-        let tail = self.segment.as_ref().map_or(SegmentNumber(0), |segment| segment.number);
-        let present = present(&self.dir)?;
-        if present.salvage_begun {
-            let path = PathBuf::from(DIR_NAME).join(salvage::plan::FILE_NAME);
-            return Err(corrupt(SALVAGE_BEGUN).at_path(path).at_offset(0));
-        }
-        for number in present.segments {
-            if number < tail {
-                continue;
-            }
-            let path = shown_path(number);
-            let fail = |error| Error::io("read the log", &path, error);
-            let mut window = Window { start: 0, bytes: Vec::new() };
-            let first = &mut window.bytes;
-            let file = match Overlaid::open(&self.dir, number, OpenMode::Read, &self.saved, first) {
-                Ok(file) if file.is_longer => return Err(fail(io::ErrorKind::FileTooLarge.into())),
-                Ok(file) => file,
-                Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
-                Err(error) => return Err(fail(error)),
-            };
-            let page = window.bytes.get(..PAGE).unwrap_or(&window.bytes);
-            let Ok(header) = SegmentHeader::decode(page) else { continue };
-            if header.store_id != self.dir.store_id {
-                continue;
-            }
-            let from = if number == tail { self.offset } else { RECORDS_START };
-            let wanted = |header: &RecordHeader| claims(header, hole);
-            let found = find((&file, header.salt), &mut window, from, &wanted).map_err(fail)?;
-            if let Some((at, _)) = found {
-                return Ok(Some((at, path)));
-            }
-        }
-        Ok(None)
-    }
-
-    /// Refuses a log without its first segment, and a last segment that was cut.
-    fn check_tail(&self) -> Result<()> {
-        let Some(segment) = &self.segment else {
-            let path = shown_path(SegmentNumber(1));
-            return Err(corrupt("the first segment is missing; restore a copy").at_path(path));
-        };
-        let fail = |error| Error::io("look at the log", &shown_path(segment.number), error);
-        let last = self.dir.segment_bytes - 1;
-        // A segment that has its end by now may have given the rest back.
-        if segment.file.read_up_to(&mut [0], last).map_err(fail)? == 1
-            || self.claimed_beyond()?.is_some()
-        {
-            return Ok(());
-        }
-        let what = format!("{TAIL_SHORT}; restore a copy");
-        Err(corrupt(what).at_path(shown_path(segment.number)).at_offset(self.offset))
+    /// The segment that the next record is in, or would be.
+    pub(super) fn segment_number(&self) -> SegmentNumber {
+        self.segment.as_ref().map_or(self.next_segment.number, |segment| segment.number)
     }
 
     /// The offset of the place that is not a valid record, and its segment.
@@ -375,7 +317,7 @@ impl LogReader {
     }
 }
 
-fn corrupt(what: impl Into<std::borrow::Cow<'static, str>>) -> Error {
+pub(super) fn corrupt(what: impl Into<std::borrow::Cow<'static, str>>) -> Error {
     Error::new(ErrorKind::Corrupt, what)
 }
 

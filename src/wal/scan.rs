@@ -295,7 +295,7 @@ pub fn search(window: &[u8], start: u64, from: u64, salt: Salt, wanted: &Wanted<
 }
 
 /// A cheap look before the checksum: most places of a segment are zero or payload.
-fn may_be_header(window: &[u8]) -> bool {
+pub(super) fn may_be_header(window: &[u8]) -> bool {
     matches!(window.get(36..40), Some([1..=7, 0, 0, 0]))
 }
 

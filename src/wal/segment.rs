@@ -18,7 +18,7 @@ use super::identity::Identity;
 
 /// Directory of the segments inside the store's.
 pub const DIR_NAME: &str = "wal";
-const SUFFIX: &str = ".wal";
+pub(super) const SUFFIX: &str = ".wal";
 /// Suffix of a segment that is being made; never part of the log.
 pub const PREPARING_SUFFIX: &str = ".tmp";
 
@@ -31,7 +31,12 @@ pub fn file_name(number: SegmentNumber) -> String {
 /// The segment a file name stands for.
 #[must_use]
 pub fn parse_file_name(name: &str) -> Option<SegmentNumber> {
-    let digits = name.strip_suffix(SUFFIX).filter(|digits| digits.len() == 16)?;
+    parse_name(name, SUFFIX)
+}
+
+/// The number in the name of a file with this suffix.
+pub(super) fn parse_name(name: &str, suffix: &str) -> Option<SegmentNumber> {
+    let digits = name.strip_suffix(suffix).filter(|digits| digits.len() == 16)?;
     digits
         .bytes()
         .all(|byte| byte.is_ascii_digit())
@@ -119,7 +124,8 @@ impl SegmentDir {
     ///
     /// Zeroes that were really written make later synced writes cheap: the file system has no
     /// extent to convert and no size to record. They are written page by page, because large
-    /// writes leave large folios in the page cache, which small synced overwrites pay for.
+    /// writes leave large folios in the page cache, which small synced overwrites pay for. Where
+    /// the file system gives every write a new place they are good for nothing and left out.
     ///
     /// # Durability
     /// After `Ok` the file, its size and its name survive a power cut.
@@ -168,7 +174,7 @@ impl SegmentDir {
         Err(Error::new(ErrorKind::Invalid, what))
     }
 
-    fn random_salt(&self) -> io::Result<Salt> {
+    pub(super) fn random_salt(&self) -> io::Result<Salt> {
         let salt = u64::from_le_bytes(self.runtime.random()?);
         // Zero means "no predecessor".
         Ok(Salt(salt.max(1)))
@@ -190,13 +196,18 @@ impl SegmentDir {
             segment: number,
             segment_bytes: self.segment_bytes,
             salt,
+            former: SegmentNumber(0),
         };
         file.write_all_at(&header.encode(), 0)?;
-        let zeroes = [0; PAGE];
-        let mut offset = to_u64(PAGE);
-        while offset < self.segment_bytes {
-            file.write_all_at(&zeroes, offset)?;
-            offset += to_u64(PAGE);
+        if self.runtime.vfs.overwrites_in_place(&self.path) {
+            let zeroes = [0; PAGE];
+            let mut offset = to_u64(PAGE);
+            while offset < self.segment_bytes {
+                file.write_all_at(&zeroes, offset)?;
+                offset += to_u64(PAGE);
+            }
+        } else {
+            file.set_len(self.segment_bytes)?;
         }
         if !is_planted(Plant::SegmentNotSynced) {
             sync_twice(file.as_ref())?;

@@ -25,6 +25,14 @@ pub struct OpenSettings {
     pub padded_tails: bool,
     /// Write groups past the page cache: see [`crate::store::StoreBuilder::write_through`].
     pub write_through: bool,
+    /// Bytes of the log that a [`Follower`](super::Follower) may keep from being released; what
+    /// holds back more loses its place and gets `Expired`. 1 GiB: a reader that is an hour late
+    /// goes on. More takes more of the disk when a reader hangs. Any number; 0 holds back nothing.
+    pub held_bytes_max: u64,
+    /// Files of released segments that are kept to be used again. 4: a burst of commits finds one
+    /// for each segment it fills while a release is on its way. More takes more of the disk, and
+    /// with 0 each segment is filled with zeroes. Any number.
+    pub free_segments_max: usize,
 }
 
 impl Default for OpenSettings {
@@ -37,6 +45,8 @@ impl Default for OpenSettings {
             defer_identity: false,
             padded_tails: false,
             write_through: false,
+            held_bytes_max: 1 << 30,
+            free_segments_max: 4,
         }
     }
 }

@@ -36,6 +36,18 @@ pub struct LogStats {
     pub commit_micros: Histogram,
     /// Of each synced group, the commits in it that waited for it.
     pub group_commits: Histogram,
+    /// Segments made of the file of a released one.
+    pub recycled_segments: u64,
+    /// Segments filled with zeroes because there was no such file.
+    pub filled_segments: u64,
+    /// Files of released segments that wait to be used again.
+    pub free_segments: u64,
+    /// The oldest commit that is in the log, or comes next in one without commits.
+    pub oldest: Lsn,
+    /// Readers that keep segments from being released.
+    pub pins: u64,
+    /// Bytes of segments that the last release left for those readers alone.
+    pub held_bytes: u64,
     /// Number of the segment written to.
     pub active_segment: u64,
     /// The machine's clock leapt ahead and is not believed until the store is reopened.

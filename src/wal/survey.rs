@@ -13,7 +13,8 @@ use crate::base::limits::PAGE;
 use crate::base::{Error, Lsn, Result, SegmentNumber, Seq};
 use crate::vfs::{OpenMode, Runtime};
 
-use super::beyond::{Window, claim_in, debris, find};
+use super::beyond::{Window, claim_in, find, torn};
+use super::first::First;
 use super::format::{Kind, RECORD_HEADER, RECORDS_START, RecordFault, RecordHeader, Salt};
 use super::header::{HeaderFault, SegmentHeader};
 use super::open::existing_identity;
@@ -76,6 +77,7 @@ struct Open {
 struct Surveyor<'a, 'b> {
     dir: &'a SegmentDir,
     saved: Arc<SavedTail>,
+    first: First,
     position: Position,
     survey: Survey,
     visit: &'a mut Replay<'b>,
@@ -90,10 +92,12 @@ struct Surveyor<'a, 'b> {
 pub fn survey_log(dir: &Path, runtime: &Runtime, visit: &mut Replay<'_>) -> Result<Survey> {
     let identity = existing_identity(dir, runtime)?;
     let segments = SegmentDir::of_store(dir, runtime, &identity);
+    let first = First::load(&segments)?;
     let mut surveyor = Surveyor {
         dir: &segments,
         saved: Arc::new(SavedTail::load(&segments)?),
-        position: Position::ORIGIN,
+        first,
+        position: first.position,
         survey: Survey::default(),
         visit,
     };
@@ -114,6 +118,11 @@ impl Surveyor<'_, '_> {
             self.survey.damage.push(Damage { path, offset, lsn: None, what });
         }
         for number in present.segments {
+            if number < self.first.segment {
+                // Released: it may be half made into another one.
+                self.survey.spare_segments += 1;
+                continue;
+            }
             let file = self.open(number, &mut bytes)?;
             self.survey.bytes += file.size;
             if file.is_longer {
@@ -151,8 +160,8 @@ impl Surveyor<'_, '_> {
     }
 
     fn walk(&mut self, believed: &[Believed]) -> Result<()> {
-        let mut predecessor = (SegmentNumber(0), Salt(0));
-        let mut wanted = Some((SegmentNumber(1), None));
+        let mut predecessor = self.first.predecessor;
+        let mut wanted = Some((self.first.segment, self.first.salt));
         let mut bytes = Vec::new();
         for (index, segment) in believed.iter().enumerate() {
             let Some((number, salt)) = wanted else {
@@ -221,7 +230,7 @@ impl Surveyor<'_, '_> {
             };
             let is_claimed = self.is_claimed(segment, offset, later)?;
             if !is_newer && !is_claimed {
-                self.survey.torn_bytes += segment.debris(offset)?;
+                self.survey.torn_bytes += segment.torn(offset)?;
                 let len = segment.file.size;
                 if len < self.dir.segment_bytes {
                     self.damaged(segment.number, len, TAIL_SHORT);
@@ -312,9 +321,9 @@ impl Open {
         found.map_err(|error| self.fail(error))
     }
 
-    /// Bytes from `from` on that are not the zeroes at the end.
-    fn debris(&mut self, from: u64) -> Result<u64> {
-        let debris = debris(&self.file, &mut self.window, from);
-        debris.map_err(|error| self.fail(error))
+    /// Bytes from `from` on that a torn write may have left.
+    fn torn(&mut self, from: u64) -> Result<u64> {
+        let torn = torn(&self.file, self.salt, &mut self.window, from);
+        torn.map_err(|error| self.fail(error))
     }
 }

@@ -54,6 +54,11 @@ impl Unsynced {
         proven
     }
 
+    /// The oldest segment that a sync must still reach, or confirm.
+    pub(super) fn oldest(&self) -> Option<SegmentNumber> {
+        self.segments.keys().next().copied()
+    }
+
     /// What a sync of now has to reach.
     pub(super) fn to_sync(&self) -> Vec<Segment> {
         let mut all: Vec<_> = self.segments.values().map(|dirty| dirty.segment.clone()).collect();

@@ -13,8 +13,9 @@ use crate::base::{Error, ErrorKind, Result, SegmentNumber, Seq};
 use crate::vfs::OpenMode;
 
 use super::ahead::Ahead;
-use super::beyond::{claim_in, debris, find};
+use super::beyond::{claim_in, find, torn};
 use super::chunk::{Chunk, ChunkReader, Stop};
+use super::first::First;
 use super::format::{Kind, RECORDS_START, RecordFault, RecordHeader, Salt};
 use super::header::{HeaderFault, SegmentHeader};
 use super::kept::{Held, Keeping, Kept};
@@ -59,14 +60,17 @@ pub(super) struct Walked {
     pub(super) bytes: u64,
     /// The segment before the tail.
     pub(super) predecessor: Option<Segment>,
+    /// Where the log begins.
+    pub(super) first: First,
 }
 
 impl Walked {
-    fn new() -> Self {
+    fn new(first: First) -> Self {
         Self {
+            first,
             kept: VecDeque::new(),
             unproven_from: RECORDS_START,
-            position: Position::ORIGIN,
+            position: first.position,
             chain: ChainSeen::Whole,
             last: LastSeen::Other,
             rest: RestSeen::Zeroes,
@@ -141,7 +145,8 @@ enum SegmentEnds {
 /// Damage is not an error here but an observation.
 pub(super) fn walk(dir: &SegmentDir, writable: bool, replay: &mut Replay<'_>) -> Result<Walked> {
     let present = present(dir)?;
-    let mut walked = walk_segments(dir, present.segments, writable, replay)?;
+    let first = First::load(dir)?;
+    let mut walked = walk_segments(dir, (first, present.segments), writable, replay)?;
     if present.salvage_begun {
         walked.claimed = false;
         let path = PathBuf::from(DIR_NAME).join(salvage::plan::FILE_NAME);
@@ -152,15 +157,17 @@ pub(super) fn walk(dir: &SegmentDir, writable: bool, replay: &mut Replay<'_>) ->
 
 fn walk_segments(
     dir: &SegmentDir,
-    present: Vec<SegmentNumber>,
+    (first, mut present): (First, Vec<SegmentNumber>),
     writable: bool,
     replay: &mut Replay<'_>,
 ) -> Result<Walked> {
+    // What lies below was released, and may be half made into another segment.
+    present.retain(|number| *number >= first.segment);
     let present: Arc<[SegmentNumber]> = present.into();
     let saved = Arc::new(SavedTail::load(dir)?);
-    let mut walked = Walked::new();
-    if present.binary_search(&SegmentNumber(1)).is_err() {
-        let path = shown_path(SegmentNumber(1));
+    let mut walked = Walked::new(first);
+    if present.first() != Some(&first.segment) {
+        let path = shown_path(first.segment);
         walked.damaged(ChainSeen::FirstMissing, "the first segment is missing", path, 0);
         return Ok(walked);
     }
@@ -183,7 +190,8 @@ fn walk_segments(
 impl Walk<'_> {
     /// Walks segment after segment; whether the log ends in the last of them.
     fn segments(&mut self, present: &[SegmentNumber], replay: &mut Replay<'_>) -> Result<bool> {
-        let mut wanted = (SegmentNumber(1), None);
+        let First { segment, salt, .. } = self.walked.first;
+        let mut wanted = (segment, salt);
         loop {
             let (next, next_salt) = match self.segment(wanted, replay)? {
                 SegmentEnds::With(next, salt) => (next, salt),
@@ -250,7 +258,7 @@ impl Walk<'_> {
         let (number, walked) = (chunk.segment, &mut self.walked);
         let before = walked.predecessor.as_ref();
         let predecessor =
-            before.map_or_else(Default::default, |segment| (segment.number, segment.salt));
+            before.map_or(walked.first.predecessor, |segment| (segment.number, segment.salt));
         let neighbours = Neighbours { segment: number, predecessor };
         for record in chunk.records() {
             let offset = record.offset;
@@ -374,7 +382,8 @@ fn look_beyond(
         return Ok(());
     }
     let fail = |error| cannot_read("read", &shown_path(number), error);
-    let torn = debris(&tail.file, &mut tail.window(), tail.end).map_err(fail)?;
+    let window = &mut tail.window();
+    let torn = torn(&tail.file, tail.segment.salt, window, tail.end).map_err(fail)?;
     if torn > 0 {
         walked.rest = RestSeen::Debris;
         walked.torn_bytes = torn;

@@ -175,7 +175,7 @@ fn stats_have_the_fields_that_scripts_read() {
     }
     assert_eq!((&stats["documents"], &stats["keyspaces"]), (&json!(1), &json!(0)));
     assert_eq!(stats["store_id"].as_str().unwrap().len(), 32);
-    for name in ["segments", "bytes", "pool"] {
+    for name in ["segments", "bytes", "pool", "free", "oldest_lsn", "pins", "held_bytes"] {
         assert!(stats["log"][name].is_u64(), "{name}: {stats}");
     }
     for name in ["records", "bytes", "cut_bytes"] {
@@ -189,7 +189,8 @@ fn stats_have_the_fields_that_scripts_read() {
     for name in ["commit_us", "group_commits"] {
         assert_eq!(names(&stats["since_open"][name]), ["count", "max", "p50", "p99", "p999"]);
     }
-    assert_eq!(names(&stats["since_open"]["pool"]), ["delay_us", "hits", "misses", "waits"]);
+    let pool = ["delay_us", "filled", "hits", "misses", "recycled", "waits"];
+    assert_eq!(names(&stats["since_open"]["pool"]), pool);
     assert!(run(&store, &["stats"], "").ok().stdout.contains("durable_lsn"));
 }
 

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use jidoka::ops::inspect;
 use jidoka::vfs::Runtime;
+use jidoka::wal::{Durability, OpenSettings, Wal};
 use serde_json::{Value, json};
 
 use super::program::{Done, place, run};
@@ -41,6 +42,34 @@ fn files_of(dir: &Path) -> Vec<PathBuf> {
 
 fn segment(store: &Path, number: u64) -> PathBuf {
     store.join(format!("wal/{number:016}.wal"))
+}
+
+#[test]
+fn the_beginning_of_a_log_says_the_oldest_commit_and_a_damaged_one_that_it_is() {
+    let (_dir, place) = place();
+    let settings = OpenSettings { segment_bytes: 8192, ..OpenSettings::default() };
+    let log = Wal::open_alone(&place, &settings).unwrap();
+    let commit = || log.commit(vec![7; 1000], Durability::Sync).unwrap();
+    let last = (0..12).map(|_| commit()).max().unwrap();
+    let oldest = log.release(last).unwrap().oldest;
+    assert!((0..6).all(|_| commit() > last));
+    log.close().unwrap();
+    let file = place.join("wal/FIRST");
+    let said = look(&file).ok().json();
+    assert_eq!((&said["kind"], &said["whole"]), (&json!("beginning of the log"), &json!(true)));
+    assert_eq!(said["oldest_lsn"], json!(oldest.0));
+    let recycled = files_of(&place.join("wal"))
+        .iter()
+        .filter(|path| {
+            path.extension().is_some_and(|kind| kind == "wal")
+                && look(path).ok().json()["former"] != json!(null)
+        })
+        .count();
+    assert!(recycled > 0);
+    let mut bytes = fs::read(&file).unwrap();
+    bytes[70] ^= 1;
+    fs::write(&file, bytes).unwrap();
+    assert_eq!(look(&file).json()["whole"], json!(false));
 }
 
 #[test]

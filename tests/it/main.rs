@@ -35,6 +35,7 @@ mod model;
 mod padded;
 mod program;
 mod recovery;
+mod release;
 mod rot;
 mod salvage;
 mod smoke;

@@ -117,6 +117,10 @@ fn gather(context: &Context, documents: &DocumentsAt, standing: &Standing<'_>) -
         .number("segments", files.segments)
         .number("bytes", files.bytes)
         .number("pool", files.pool)
+        .number("free", standing.log.free_segments)
+        .number("oldest_lsn", standing.log.oldest.0)
+        .number("pins", standing.log.pins)
+        .number("held_bytes", standing.log.held_bytes)
         .number("segment_bytes", standing.segment_bytes);
     let recovery_object = Line::new()
         .number("segments", recovery.segments)
@@ -131,7 +135,9 @@ fn gather(context: &Context, documents: &DocumentsAt, standing: &Standing<'_>) -
         .number("hits", log.pool_hits)
         .number("misses", log.pool_misses)
         .number("waits", log.pool_waits)
-        .number("delay_us", log.pool_delay_micros);
+        .number("delay_us", log.pool_delay_micros)
+        .number("filled", log.filled_segments)
+        .number("recycled", log.recycled_segments);
     let work_object = Line::new()
         .number("commits", log.commits)
         .number("groups", log.groups)

@@ -11,6 +11,7 @@ use crate::base::limits::{PAGE, SEGMENT_BYTES_MAX};
 use crate::base::{Error, ErrorKind, Result};
 use crate::vfs::{File, FileExt, OpenMode, Runtime};
 use crate::wal::LOCK_NAME;
+use crate::wal::first::{FILE_NAME as FIRST_NAME, MAGIC as FIRST_MAGIC};
 use crate::wal::header::{HeaderFault, MAGIC as SEGMENT_MAGIC, SegmentHeader};
 use crate::wal::identity::{FILE_BYTES_MAX, FILE_NAME, MAGIC as IDENTITY_MAGIC};
 use crate::wal::salvage::plan::{FILE_NAME as PLAN_NAME, MAGIC as PLAN_MAGIC};
@@ -27,16 +28,18 @@ enum Kind {
     Identity,
     Tail,
     Plan,
+    First,
     Range,
     End,
     Lock,
 }
 
-const MAGICS: [(&[u8; 8], Kind); 6] = [
+const MAGICS: [(&[u8; 8], Kind); 7] = [
     (SEGMENT_MAGIC, Kind::Segment),
     (IDENTITY_MAGIC, Kind::Identity),
     (TAIL_MAGIC, Kind::Tail),
     (PLAN_MAGIC, Kind::Plan),
+    (FIRST_MAGIC, Kind::First),
     (RANGE_MAGIC, Kind::Range),
     (END_MAGIC, Kind::End),
 ];
@@ -76,6 +79,7 @@ pub fn inspect(path: &Path, runtime: &Runtime) -> Result<Inspected> {
         Kind::Identity => small::identity(&bytes),
         Kind::Tail => small::tail(&bytes),
         Kind::Plan => Ok(small::plan(&bytes)),
+        Kind::First => small::first(&bytes),
         Kind::Range => copied::range(&bytes, size, parse_range_name(&name)),
         Kind::End => small::end(&bytes),
         Kind::Lock => Ok(small::lock(&bytes)),
@@ -100,6 +104,7 @@ fn kind_of(page: &[u8], name: &str) -> Option<Kind> {
         FILE_NAME | "COPY" => Some(Kind::Identity),
         TAIL_NAME => Some(Kind::Tail),
         PLAN_NAME => Some(Kind::Plan),
+        FIRST_NAME => Some(Kind::First),
         "END" => Some(Kind::End),
         LOCK_NAME => Some(Kind::Lock),
         _ if parse_file_name(name).is_some() => Some(Kind::Segment),
@@ -121,7 +126,7 @@ fn wanted(kind: Kind, page: &[u8]) -> u64 {
         }
         .min(range_bytes_max(SEGMENT_BYTES_MAX)),
         Kind::Tail => range_bytes_max(SEGMENT_BYTES_MAX),
-        Kind::Identity | Kind::Plan | Kind::End | Kind::Lock => FILE_BYTES_MAX,
+        Kind::Identity | Kind::Plan | Kind::First | Kind::End | Kind::Lock => FILE_BYTES_MAX,
     }
 }
 

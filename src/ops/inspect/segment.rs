@@ -1,6 +1,6 @@
 //! A segment of the log, by itself.
 
-use crate::base::codec::{len_without_zeroes, to_u64, to_usize};
+use crate::base::codec::{to_u64, to_usize};
 use crate::base::limits::PAGE;
 use crate::base::{SegmentNumber, Seq};
 use crate::wal::format::{
@@ -8,6 +8,7 @@ use crate::wal::format::{
 };
 use crate::wal::header::{HeaderFault, SegmentHeader};
 use crate::wal::identity::segment_bytes_are_legal;
+use crate::wal::rest::torn_bytes;
 use crate::wal::scan::{Found, Neighbours, Position, find_claim, find_record, read_record};
 
 use super::report::Inspected;
@@ -31,6 +32,7 @@ pub(super) fn inspect(
     said.fact("segment", header.segment.0);
     said.fact("segment_bytes", header.segment_bytes);
     said.fact("salt", format!("{:016x}", header.salt.0));
+    said.fact("former", (header.former != SegmentNumber(0)).then_some(header.former.0));
     let number = header.segment.0;
     if !segment_bytes_are_legal(header.segment_bytes) || number == 0 || number == u64::MAX {
         said.damaged(0, None, "the header holds impossible values");
@@ -174,7 +176,7 @@ impl<'a> Walk<'a> {
     }
 
     fn tell(&self, said: &mut Inspected) {
-        let rest = len_without_zeroes(self.window());
+        let rest = torn_bytes(self.bytes, self.offset);
         let state = match (self.successor, self.last) {
             (Some(_), _) => "sealed",
             (None, None) if rest == 0 => "prepared, without records",

@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::archive::format::End;
+use crate::wal::first;
 use crate::wal::header::HeaderFault;
 use crate::wal::identity::Identity;
 use crate::wal::salvage::plan::Plan;
@@ -81,6 +82,24 @@ pub(super) fn plan(bytes: &[u8]) -> Inspected {
         None => said.damaged(0, None, "it is no plan that a salvage of this version wrote"),
     }
     said
+}
+
+pub(super) fn first(bytes: &[u8]) -> Said {
+    let mut said = Inspected::new("beginning of the log");
+    match first::decode(bytes) {
+        Ok((store_id, first)) => {
+            said.fact("store_id", store_id.to_string());
+            said.fact("segment", first.segment.0);
+            said.fact("salt", first.salt.map(|salt| format!("{:016x}", salt.0)));
+            said.fact("oldest_lsn", first.oldest().0);
+            said.fact("seq", first.position.seq.0);
+            said.fact("term", first.position.term.0);
+            said.fact("time", first.position.time.to_string());
+        }
+        Err(HeaderFault::Damaged(what)) => said.damaged(0, None, what),
+        Err(newer) => return Err(newer),
+    }
+    Ok(said)
 }
 
 /// Nothing depends on what a lock says, so nothing in it is damage.

@@ -43,6 +43,8 @@ pub(super) struct Disk {
     /// Every operation fails.
     pub(super) gone: bool,
     reading: Reading,
+    /// Every write gets a new place: see [`Vfs::overwrites_in_place`].
+    copies_on_write: bool,
 }
 
 impl Disk {
@@ -115,6 +117,11 @@ impl MemoryVfs {
     /// Says how files are to be read from now on, by whoever asks; an image says nothing of it.
     pub fn set_reading(&self, reading: Reading) {
         self.disk().reading = reading;
+    }
+
+    /// From now on the disk is one that gives every write a new place.
+    pub fn copy_on_write(&self) {
+        self.disk().copies_on_write = true;
     }
 
     pub(super) fn disk(&self) -> MutexGuard<'_, Disk> {
@@ -226,6 +233,10 @@ impl Vfs for MemoryVfs {
     fn lock_shared(&self, path: &Path) -> io::Result<Box<dyn Lock>> {
         let number = self.operate(OperationKind::Lock, path, |disk, _| disk.lock_shared(path))?;
         Ok(Box::new(MemoryLock::new(self.clone(), number)))
+    }
+
+    fn overwrites_in_place(&self, _dir: &Path) -> bool {
+        !self.disk().copies_on_write
     }
 }
 
