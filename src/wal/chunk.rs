@@ -154,13 +154,14 @@ enum Ends {
 
 impl ChunkReader {
     /// Starts at the first segment of the log.
-    pub(super) const fn new(
+    pub(super) fn new(
         dir: SegmentDir,
         present: Arc<[SegmentNumber]>,
         saved: Arc<SavedTail>,
         mode: OpenMode,
     ) -> Self {
-        Self { dir, present, saved, mode, next: Next::Segment(SegmentNumber(1)) }
+        let next = present.first().map_or(Next::Nothing, |first| Next::Segment(*first));
+        Self { dir, present, saved, mode, next }
     }
 
     /// The next chunk, not checked yet; `None` after the last. The segment is told with an error.

@@ -3,7 +3,7 @@
 use std::io;
 use std::path::Path;
 
-use crate::base::codec::to_usize;
+use crate::base::codec::to_u64;
 use crate::base::plant::{Plant, is_planted};
 use crate::base::{Error, ErrorKind, Result, SegmentNumber, StoreId};
 use crate::vfs::{FileExt, OpenMode, Runtime, replace_file};
@@ -89,12 +89,26 @@ pub(super) fn look_for_files(dir: &Path, runtime: &Runtime) -> Result<FilesSeen>
     Ok(seen)
 }
 
+/// Looks at the file piece by piece, and no further than it has to.
 fn holds_records(path: &Path, runtime: &Runtime) -> Result<bool> {
     let fail = |error| cannot_read("read a segment", path, error);
     let file = runtime.vfs.open(path, OpenMode::Read).map_err(fail)?;
-    let bytes = file.read_whole(crate::base::limits::SEGMENT_BYTES_MAX).map_err(fail)?;
-    let records = bytes.get(to_usize(super::format::RECORDS_START)..).unwrap_or_default();
-    Ok(records.iter().any(|byte| *byte != 0))
+    if file.size().map_err(fail)? > crate::base::limits::SEGMENT_BYTES_MAX {
+        return Err(fail(io::ErrorKind::FileTooLarge.into()));
+    }
+    let mut piece = vec![0; runtime.vfs.reading().piece];
+    let mut offset = super::format::RECORDS_START;
+    loop {
+        let count = file.read_up_to(&mut piece, offset).map_err(fail)?;
+        let bytes = piece.get(..count).unwrap_or_default();
+        if bytes.iter().any(|byte| *byte != 0) {
+            return Ok(true);
+        }
+        if count < piece.len() {
+            return Ok(false);
+        }
+        offset += to_u64(count);
+    }
 }
 
 /// Makes a store, or finishes one whose making was interrupted. The identity comes last: a

@@ -50,6 +50,7 @@ mod open;
 mod overlaid;
 mod piece;
 mod present;
+mod proof;
 mod pins;
 mod pool;
 pub mod reach;
