@@ -59,6 +59,8 @@ pub struct Appended {
     pub time: Timestamp,
     pub(super) group: u64,
     pub(super) done: bool,
+    /// How many truncations came before it.
+    pub(super) truncations: u64,
 }
 
 /// What the store does under the append lock.
@@ -101,7 +103,8 @@ pub(super) struct Shared {
     pub(super) gate: Gate,
     /// Where a leader lingers.
     pub(super) complete: Condvar,
-    prepared: Condvar,
+    /// Where those wait who need a segment, or the end of a truncation.
+    pub(super) prepared: Condvar,
     pub(super) keeper: Condvar,
     /// Handles that wait to be told; taken with or without the append lock, never before it.
     pub(super) told: Mutex<Waiting>,
@@ -115,8 +118,8 @@ pub(super) struct Shared {
 impl Shared {
     pub(super) fn new(segments: SegmentDir, writer: Writer, era: [u8; 16], state: State) -> Self {
         let runtime = segments.runtime.clone();
-        let ((lsn, time), padding_max) = (state.stamp(), state.padding_max());
-        let ticker = Ticker::new(runtime.clock.as_ref(), time);
+        let (position, padding_max) = (state.position, state.padding_max());
+        let ticker = Ticker::new(runtime.clock.as_ref(), position.time);
         Self {
             runtime,
             segments,
@@ -130,7 +133,7 @@ impl Shared {
             prepared: Condvar::new(),
             keeper: Condvar::new(),
             told: Mutex::new(Waiting::default()),
-            reach: Reach::new(lsn),
+            reach: Reach::new(position.lsn),
             padding_max,
             counts: Counts::default(),
         }
@@ -156,11 +159,17 @@ impl Shared {
         self.segments.refuse_too_large(payload, self.padding_max)?;
         let mut state = self.lock();
         self.open_term(&mut state)?;
-        if is_planted(Plant::ConditionBeforeRoom) {
+        let early = is_planted(Plant::ConditionBeforeRoom);
+        if early {
             appending.check()?;
+        }
+        self.make_room(&mut state, payload.record_len())?;
+        // Whoever made room let go of the lock, and a truncation may have taken the term back.
+        while state.position.term < self.writer.term {
+            self.open_term(&mut state)?;
             self.make_room(&mut state, payload.record_len())?;
-        } else {
-            self.make_room(&mut state, payload.record_len())?;
+        }
+        if !early {
             appending.check()?;
         }
         let (time, began) = self.stamp(&state);
@@ -209,7 +218,8 @@ impl Shared {
             self.reach.show(lsn);
             self.tell_keeper(state);
         }
-        Appended { lsn, time, group: state.filling.id, done }
+        let truncations = self.reach.truncations();
+        Appended { lsn, time, group: state.filling.id, done, truncations }
     }
 
     pub(super) fn next_time(&self, state: &State) -> Timestamp {
@@ -233,9 +243,23 @@ impl Shared {
         state: &mut MutexGuard<'_, State>,
         record_len: u64,
     ) -> Result<()> {
+        self.find_room(state, record_len, false)
+    }
+
+    /// [`Shared::make_room`], also for the one who is `truncating`.
+    pub(super) fn find_room(
+        &self,
+        state: &mut MutexGuard<'_, State>,
+        record_len: u64,
+        truncating: bool,
+    ) -> Result<()> {
         let mut at_once = true;
         loop {
             state.refuse_if_stopped()?;
+            if state.standing.truncating && !truncating {
+                self.prepared.wait(state);
+                continue;
+            }
             if state.has_room(record_len, self.segments.segment_bytes) {
                 return Ok(());
             }

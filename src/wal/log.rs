@@ -18,6 +18,7 @@ use super::identity::Identity;
 use super::open::open;
 use super::reach::Once;
 use super::settings::{OpenSettings, RecoveryReport};
+use super::standing::Standing;
 use super::stats::LogStats;
 use super::turn::poisoned;
 use super::walk::Replay;
@@ -70,14 +71,15 @@ impl Wal {
         replay: &mut Replay<'_>,
     ) -> Result<Self> {
         let era = runtime.random().map_err(|error| Error::io("choose an era for", dir, error))?;
-        let opened = open(dir, runtime, settings, replay)?;
+        let mut standing = Standing::default();
+        let opened = open(dir, runtime, settings, &mut |record| {
+            standing.note(&record.header, record.payload);
+            replay(record)
+        })?;
         let writer = Writer { term: opened.identity.term, leader: 0 };
-        let shared = Shared::new(
-            opened.segments,
-            writer,
-            era,
-            State::new(opened.tail, settings.padded_tails),
-        );
+        let mut state = State::new(opened.tail, settings.padded_tails);
+        state.standing = standing;
+        let shared = Shared::new(opened.segments, writer, era, state);
         let log = Self {
             shared: Arc::new(shared),
             identity: opened.identity,
@@ -163,7 +165,7 @@ impl Wal {
         state.refuse_if_stopped()?;
         // Not what is appended meanwhile: beside a busy writer there would be no end.
         let last = state.position.lsn;
-        while state.durable.lsn < last {
+        while state.durable.lsn < last.min(state.position.lsn) {
             self.shared.sync_filling(&mut state)?;
         }
         Ok(())
@@ -338,7 +340,7 @@ impl Wal {
         self.shared.sync_filling(&mut state)
     }
 
-    fn start_keeper(&self) {
+    pub(super) fn start_keeper(&self) {
         let wanted = self.shared.runtime.background == Background::Threads;
         if !wanted || !self.keeper_started.is_first() {
             return;

@@ -10,6 +10,9 @@
 //! `linger` says, and told to readers by [`reach`]; who waits does so in `waiting`, or holds a
 //! handle of `asynchronous`.
 //!
+//! What a member of a cluster needs of its log is in `cluster`: commits taken back by a marker
+//! ([`truncation`]), votes and committed marks ([`vote`]), folded from the records by `standing`.
+//!
 //! Invariants, cited where they rule:
 //!
 //! - **W1** `seq` is gapless; LSNs are gapless over the records that take one.
@@ -24,6 +27,7 @@ mod ahead;
 mod asynchronous;
 mod beyond;
 mod chunk;
+mod cluster;
 mod commit;
 mod create;
 mod draft;
@@ -39,6 +43,7 @@ mod log;
 mod mend;
 mod open;
 mod overlaid;
+mod owned;
 mod piece;
 mod present;
 pub mod reach;
@@ -51,11 +56,14 @@ pub mod saved;
 pub mod scan;
 pub mod segment;
 mod settings;
+mod standing;
 mod stats;
 mod survey;
 mod ticker;
+pub mod truncation;
 mod turn;
 mod unsynced;
+pub mod vote;
 mod waiting;
 mod walk;
 
@@ -72,5 +80,7 @@ pub use salvage::{Loss, QUARANTINE, SalvageReport, salvage_log};
 pub use settings::{OpenSettings, RecoveryReport};
 pub use stats::LogStats;
 pub use survey::{Damage, Survey, survey_log};
+pub use truncation::Truncations;
+pub use vote::{Committed, Vote};
 pub use waiting::Deadline;
 pub use walk::Replay;

@@ -43,4 +43,5 @@ mod strace;
 mod survey;
 mod sync_failures;
 mod traps;
+mod truncation;
 mod verify;
