@@ -137,13 +137,20 @@ impl Pending {
 
 impl Shared {
     /// Leaves the sync of `group` to the keeper; waits for it only when too much is unwritten.
-    fn leave_group(&self, state: &mut MutexGuard<'_, State>, group: u64) {
+    pub(super) fn leave_group(&self, state: &mut MutexGuard<'_, State>, group: u64) {
         state.leave_to_keeper(group);
         self.tell_keeper(state);
         if group == state.filling.id && state.filling.len() > UNWRITTEN_BYTES_MAX {
             // A failure is told by the handles.
             let _told = self.wait_for_group(state, group);
         }
+    }
+
+    /// Closes the log for whoever comes, and tells those who still wait.
+    pub(super) fn end_for_all(&self) {
+        let mut state = self.lock();
+        state.closed = true;
+        self.tell_handles(&mut state);
     }
 
     /// Tells those whose commits are done, or never will be, with the append lock released; true
@@ -158,7 +165,8 @@ impl Shared {
         if told {
             MutexGuard::unlocked(state, || wake(due));
         }
-        told
+        let called = self.call_back(state);
+        told || called
     }
 }
 

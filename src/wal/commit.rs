@@ -19,6 +19,7 @@
 //! - **C3** After a failed write or sync nothing is written or synced again, until a reopen (L3).
 
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::base::mark::{Mark, hit};
@@ -30,6 +31,7 @@ use crate::vfs::sync::{Condvar, Mutex, MutexGuard};
 use crate::vfs::{FileExt, Runtime};
 
 use super::asynchronous::Waiting;
+use super::callback::{Callback, Callbacks};
 use super::draft::{Draft, Payload, Writer};
 use super::format::Kind;
 use super::group::{Group, State, Wants};
@@ -108,6 +110,10 @@ pub(super) struct Shared {
     pub(super) keeper: Condvar,
     /// Handles that wait to be told; taken with or without the append lock, never before it.
     pub(super) told: Mutex<Waiting>,
+    /// Who is to be called back; as `told`.
+    pub(super) callbacks: Mutex<Callbacks>,
+    /// The group whose leader writes it, for readers; under the append lock.
+    pub(super) in_kernel: Mutex<Option<Arc<Group>>>,
     /// Moved under the append lock.
     pub(super) reach: Reach,
     /// Room that each record leaves for the padding of its group.
@@ -133,6 +139,8 @@ impl Shared {
             prepared: Condvar::new(),
             keeper: Condvar::new(),
             told: Mutex::new(Waiting::default()),
+            callbacks: Mutex::new(Callbacks::default()),
+            in_kernel: Mutex::new(None),
             reach: Reach::new(position.lsn),
             padding_max,
             counts: Counts::default(),
@@ -155,6 +163,7 @@ impl Shared {
         payload: &Payload,
         durability: Durability,
         appending: &mut dyn Appending,
+        callback: Option<Callback>,
     ) -> Result<Appended> {
         self.segments.refuse_too_large(payload, self.padding_max)?;
         let mut state = self.lock();
@@ -180,6 +189,10 @@ impl Shared {
         state.appending = false;
         self.counts.commits.fetch_add(1, Ordering::Relaxed);
         let appended = self.appended(&mut state, lsn, time, durability);
+        if let Some(callback) = callback {
+            // Before anybody can complete the group, and in the order of the commits.
+            self.callbacks.lock().leave(&appended, callback);
+        }
         if durability == Durability::Sync {
             state.tally.joined(began);
             state.linger.appended(began);
@@ -302,7 +315,8 @@ impl Shared {
 
     /// Takes the filling group, writes and syncs it, and wakes whoever waits for it.
     pub(super) fn lead(&self, state: &mut MutexGuard<'_, State>) {
-        let group = state.take_group();
+        let group = Arc::new(state.take_group());
+        *self.in_kernel.lock() = Some(Arc::clone(&group));
         let began = state.linger.is_crowded().then(|| self.runtime.clock.monotonic());
         // A panic in here must not leave the others waiting for a leader who is gone.
         let outcome = MutexGuard::unlocked(state, || {
@@ -318,6 +332,7 @@ impl Shared {
         // Whoever panicked meanwhile told nobody that the log goes on no more.
         state.stop_after_panic();
         state.finish_group(&group, outcome);
+        *self.in_kernel.lock() = None;
         if group.wants == Wants::Sync && state.completed == group.id {
             let now = self.runtime.clock.monotonic();
             state.tally.synced(now);
@@ -340,7 +355,10 @@ impl Shared {
             }
         });
         self.tell_handles(state);
-        state.reuse(group);
+        // Unless somebody reads it.
+        if let Some(group) = Arc::into_inner(group) {
+            state.reuse(group);
+        }
         if let Some(panic) = panic {
             resume_unwind(panic);
         }

@@ -133,7 +133,7 @@ impl Wal {
         durability: Durability,
         appending: &mut dyn Appending,
     ) -> Result<Appended> {
-        let appended = self.shared.append(payload, durability, appending);
+        let appended = self.shared.append(payload, durability, appending, None);
         self.start_keeper();
         appended
     }
@@ -286,7 +286,7 @@ impl Wal {
             return Err(Error::new(ErrorKind::Closed, what));
         }
         let outcome = self.write_clean_close();
-        self.shared.lock().closed = true;
+        self.shared.end_for_all();
         if !is_planted(Plant::KeeperNotTold) {
             self.shared.keeper.notify_all();
         }

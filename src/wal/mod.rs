@@ -11,7 +11,8 @@
 //! handle of `asynchronous`.
 //!
 //! What a member of a cluster needs of its log is in `cluster`: commits taken back by a marker
-//! ([`truncation`]), votes and committed marks ([`vote`]), folded from the records by `standing`.
+//! ([`truncation`]), votes and committed marks ([`vote`]), folded from the records by `standing`;
+//! its writers are called back (`callback`), and its readers read what is only in memory (`tail`).
 //!
 //! Invariants, cited where they rule:
 //!
@@ -26,6 +27,7 @@
 mod ahead;
 mod asynchronous;
 mod beyond;
+mod callback;
 mod chunk;
 mod cluster;
 mod commit;
@@ -59,6 +61,7 @@ mod settings;
 mod standing;
 mod stats;
 mod survey;
+mod tail;
 mod ticker;
 pub mod truncation;
 mod turn;

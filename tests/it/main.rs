@@ -8,6 +8,7 @@
     reason = "a test that cannot go on panics, and says where"
 )]
 
+mod appended;
 mod apply;
 mod asynchronous;
 mod bench;
