@@ -6,10 +6,12 @@
 #![no_main]
 
 use jidoka::base::codec::to_u64;
-use jidoka::wal::format::{RECORDS_START, RecordHeader, Salt};
+use jidoka::wal::format::{Kind, RECORDS_START, RecordHeader, Salt};
 use jidoka::wal::header::SegmentHeader;
 use jidoka::wal::identity::Identity;
 use jidoka::wal::scan::{Found, Position, find_claim, find_record, read_record};
+use jidoka::wal::truncation::TakenBack;
+use jidoka::wal::vote::{Committed, Vote};
 use jidoka_fuzz::input::Input;
 use jidoka_fuzz::seal::{Level, seal};
 use jidoka_fuzz::shop::Files;
@@ -56,6 +58,17 @@ fn input_page(bytes: &[u8]) -> Vec<u8> {
     files.into_values().next().unwrap_or_default()
 }
 
+/// What the bookkeeping of a cluster says is written the same.
+fn payload(kind: Kind, payload: &[u8]) {
+    let again = match kind {
+        Kind::Vote => Vote::decode(payload).map(|vote| vote.encode()),
+        Kind::Committed => Committed::decode(payload).map(|mark| mark.encode()),
+        Kind::TruncateAfter => TakenBack::decode(payload).map(|taken_back| taken_back.encode()),
+        _ => return,
+    };
+    assert_eq!(again.as_deref(), Some(payload), "a record whose payload cannot be read");
+}
+
 fn records(file: &[u8]) {
     let salt = Salt(0);
     let (mut offset, mut position) = (RECORDS_START, Position::ORIGIN);
@@ -67,6 +80,7 @@ fn records(file: &[u8]) {
         assert_eq!(Some(again.as_slice()), window.get(..again.len()));
         assert_eq!(RecordHeader::decode(&again, salt, offset), Ok(record.header));
         assert_eq!((next.seq, next.lsn), (record.header.seq, record.header.lsn));
+        payload(record.header.kind, record.payload);
         offset += record.header.record_len();
         position = next;
     }

@@ -100,6 +100,10 @@ fn seal_segment(bytes: &mut [u8], level: Level, chain: &mut u64) {
                 let fields = [16..24, 24..32, 32..36, 40..48, 36..37, 56..64];
                 *chain = link(*chain, fields.map(|field| &record[field]));
             }
+            if kind == 11 {
+                // A truncation names an earlier commit, and so its chain.
+                *chain = number(record, 48);
+            }
             put(record, 48, *chain);
         }
         let seed = crc32c_seeded(crc32c(&salt.to_le_bytes()), &(at as u64).to_le_bytes());

@@ -15,7 +15,7 @@ use crate::store::{DIRECTORY, Keyspace, Namespace, parse_directory_entry};
 use crate::vfs::Runtime;
 use crate::wal::format::Kind;
 use crate::wal::scan::Record;
-use crate::wal::{Damage, LOCK_NAME, held, survey_log};
+use crate::wal::{Damage, LOCK_NAME, Truncations, held, survey_log};
 
 /// What a verification found.
 #[non_exhaustive]
@@ -42,14 +42,24 @@ impl VerifyReport {
 /// Damage is in the report, not an error.
 ///
 /// # Cost
-/// Reads every byte; keeps one revision for each document in memory.
+/// Reads every byte, and twice where commits were taken back; keeps one revision for each
+/// document in memory.
 pub fn verify(dir: &Path, runtime: &Runtime, quick: bool) -> Result<VerifyReport> {
     let _lock = lock(dir, runtime)?;
-    let mut audit = Audit { quick, ..Audit::default() };
-    let survey = match survey_log(dir, runtime, &mut |record| {
-        audit.check(record);
-        Ok(())
-    }) {
+    let look = |truncations| {
+        let mut audit = Audit { quick, truncations, ..Audit::default() };
+        let surveyed = survey_log(dir, runtime, &mut |record| {
+            audit.check(record);
+            Ok(())
+        });
+        (audit, surveyed)
+    };
+    let (mut audit, mut surveyed) = look(Truncations::default());
+    if !audit.met.is_empty() {
+        // What was taken back is no history: once more, without it.
+        (audit, surveyed) = look(audit.met);
+    }
+    let survey = match surveyed {
         Ok(survey) => survey,
         Err(error) if error.kind() == ErrorKind::Corrupt => {
             let place = error.place().clone();
@@ -109,12 +119,19 @@ struct Audit {
     /// The last commit looked at; after a hole, revisions before it are unknown.
     last: Lsn,
     after_hole: bool,
+    /// The truncations that this pass knows from the start, and those it met.
+    truncations: Truncations,
+    met: Truncations,
     damage: Vec<Damage>,
 }
 
 impl Audit {
     fn check(&mut self, record: &Record<'_>) {
         let lsn = record.header.lsn;
+        self.met.note(&record.header);
+        if self.truncations.take_back(&record.header) {
+            return;
+        }
         if record.header.kind.takes_lsn() {
             self.after_hole |= lsn != self.last.next();
             self.last = lsn;

@@ -15,6 +15,7 @@ use super::batch::{Batch, Keyspace};
 use super::directory::Directory;
 use super::iter::Iter;
 use super::memtable::{KeyValue, Version};
+use super::rebuild::rebuild;
 use super::replay::Replay;
 use super::requests::Requests;
 use super::snapshot::{Pins, Snapshot, View, key_value};
@@ -120,6 +121,10 @@ impl StoreBuilder {
         let (directory, mut replay) = (Directory::default(), Replay::default());
         let mut take = |record: &Record<'_>| replay.take(record, &directory);
         let wal = Wal::open(&self.path, &self.runtime, &self.settings, &mut take)?;
+        let (replay, directory) = match replay.again() {
+            Some(again) => rebuild(&self.path, &self.runtime, again)?,
+            None => (replay, directory),
+        };
         let (memtable, requests) = replay.finish();
         let inner = Inner {
             wal,

@@ -29,6 +29,7 @@ mod inserted;
 mod iter;
 mod memtable;
 mod read_only;
+mod rebuild;
 mod replay;
 mod requests;
 mod snapshot;

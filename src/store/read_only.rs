@@ -33,11 +33,16 @@ impl StoreBuilder {
     /// While it reads, and not longer, a writer that would open the store is told that it is held.
     ///
     /// # Cost
-    /// Reads the whole log.
+    /// Reads the whole log; once more where it tells of commits that were taken back.
     pub fn open_read_only(self) -> Result<ReadOnlyStore> {
-        let (directory, mut replay) = (Directory::default(), Replay::default());
-        let mut take = |record: &Record<'_>| replay.take(record, &directory);
-        let read = read_log(&self.path, &self.runtime, &mut take)?;
+        let mut replay = Replay::default();
+        let (read, directory) = loop {
+            let directory = Directory::default();
+            let mut take = |record: &Record<'_>| replay.take(record, &directory);
+            let read = read_log(&self.path, &self.runtime, &mut take)?;
+            let Some(again) = replay.again() else { break (read, directory) };
+            replay = again;
+        };
         let (memtable, _requests) = replay.finish();
         let view = View { memtable: RwLock::new(memtable), directory, pins: Pins::default() };
         Ok(ReadOnlyStore { view: Arc::new(view), read: Arc::new(read) })

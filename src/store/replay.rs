@@ -13,7 +13,8 @@ use std::sync::Arc;
 
 use crate::base::plant::{Plant, is_planted};
 use crate::base::{KeyspaceId, Result};
-use crate::wal::format::Kind;
+use crate::wal::Truncations;
+use crate::wal::format::{Kind, RecordHeader};
 use crate::wal::scan::Record;
 
 use super::directory::Directory;
@@ -46,6 +47,9 @@ pub(super) struct Replay {
     /// So many of them were left when older versions were last let go of.
     bytes_kept: usize,
     requests: Requests,
+    /// The truncations that were known from the start, and those that the log told.
+    truncations: Truncations,
+    met: Truncations,
     #[cfg(any(test, feature = "sim"))]
     inserted: super::inserted::Inserted,
 }
@@ -59,7 +63,8 @@ impl Replay {
     /// # Cost
     /// Memory: at most twice the newest version of every key, and 64 MiB.
     pub(super) fn take(&mut self, record: &Record<'_>, directory: &Directory) -> Result<()> {
-        if record.header.kind != Kind::Commit {
+        self.met.note(&record.header);
+        if record.header.kind != Kind::Commit || self.passes_over(&record.header) {
             return Ok(());
         }
         let (lsn, time) = (record.header.lsn, record.header.time);
@@ -83,6 +88,19 @@ impl Replay {
             self.forget_older();
         }
         Ok(())
+    }
+
+    /// Whether the commit is no history, or is taken again by whoever knows that.
+    fn passes_over(&self, header: &RecordHeader) -> bool {
+        let unknown = self.truncations.is_empty() && !self.met.is_empty();
+        unknown || self.truncations.take_back(header)
+    }
+
+    /// What must take the whole log once more, because it told of truncations that this did not
+    /// know: what it had let go of by then cannot be brought back.
+    pub(super) fn again(&self) -> Option<Self> {
+        let truncations = self.met.clone();
+        (truncations != self.truncations).then(|| Self { truncations, ..Self::default() })
     }
 
     /// The tree after the last record, and the answers that are still kept.
@@ -133,7 +151,6 @@ mod tests {
     use super::*;
     use crate::base::{Lsn, Seq, Term, Timestamp};
     use crate::store::format::{self, Origin};
-    use crate::wal::format::RecordHeader;
 
     /// Replays a commit of one change of a key, with the number `lsn`.
     fn take(replay: &mut Replay, lsn: u64, key: &[u8], change: Change<'_>) {

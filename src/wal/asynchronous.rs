@@ -20,7 +20,7 @@ use crate::base::plant::{Plant, is_planted};
 use crate::base::{Lsn, Result, Timestamp};
 use crate::vfs::sync::MutexGuard;
 
-use super::commit::{Appending, Durability, Shared};
+use super::commit::{Appended, Appending, Durability, Shared};
 use super::draft::Payload;
 use super::group::{State, Wants};
 use super::log::Wal;
@@ -36,12 +36,16 @@ const UNWRITTEN_BYTES_MAX: usize = 1 << 20;
 pub(super) struct Waiting {
     wakers: BTreeMap<(Lsn, u64), Waker>,
     handles: u64,
+    /// The truncations whose commits were told.
+    truncations: u64,
 }
 
 impl Waiting {
     /// Takes out whoever can be told something.
     fn due(&mut self, reach: &Reach) -> BTreeMap<(Lsn, u64), Waker> {
-        if reach.stopped() {
+        // All that waited at a truncation was durable by then.
+        let truncations = reach.truncations();
+        if reach.stopped() || std::mem::replace(&mut self.truncations, truncations) < truncations {
             return std::mem::take(&mut self.wakers);
         }
         let later = self.wakers.split_off(&(reach.durable().next(), 0));
@@ -60,6 +64,8 @@ pub struct Pending {
     /// Its time.
     pub time: Timestamp,
     group: u64,
+    /// How many truncations came before it.
+    truncations: u64,
     /// Which of the handles it is, once it has left a waker.
     handle: Option<u64>,
 }
@@ -68,10 +74,15 @@ impl Pending {
     /// Whether the commit is durable, or never will be: nobody waits any more.
     ///
     /// # Cost
-    /// Two loads.
+    /// At most three loads.
     #[must_use]
     pub fn is_done(&self) -> bool {
-        self.shared.reach.durable() >= self.lsn || self.shared.reach.stopped()
+        self.is_durable() || self.shared.reach.stopped()
+    }
+
+    /// Whether the commit is durable, or was until it was taken back.
+    fn is_durable(&self) -> bool {
+        self.shared.reach.reached(self.lsn, self.truncations)
     }
 
     /// Waits until the commit is durable; false when the deadline came first. Leads when nobody
@@ -80,7 +91,7 @@ impl Pending {
     /// # Errors
     /// `OutcomeUnknown` when its own write or sync failed, `Poisoned` when an earlier one did.
     pub fn wait(&self, timeout: Option<Duration>) -> Result<bool> {
-        if self.shared.reach.durable() >= self.lsn {
+        if self.is_durable() {
             return Ok(true);
         }
         let clock = self.shared.runtime.clock.as_ref();
@@ -97,8 +108,7 @@ impl Pending {
     /// # Cost
     /// One load when it is durable already, else one lock that no committer holds for long.
     pub fn poll(&mut self, waker: &Waker) -> Poll<Result<()>> {
-        let reach = &self.shared.reach;
-        if reach.durable() >= self.lsn {
+        if self.is_durable() {
             return Poll::Ready(Ok(()));
         }
         // Cloned and dropped outside of the lock: a waker is not ours, and may do anything.
@@ -114,10 +124,10 @@ impl Pending {
         drop(told);
         drop(replaced);
         // What is done now was not seen in the table, or its waker is called a second time.
-        if reach.durable() >= self.lsn {
+        if self.is_durable() {
             return Poll::Ready(Ok(()));
         }
-        if !reach.stopped() {
+        if !self.shared.reach.stopped() {
             return Poll::Pending;
         }
         let fate = self.shared.lock().fate(self.group);
@@ -127,13 +137,20 @@ impl Pending {
 
 impl Shared {
     /// Leaves the sync of `group` to the keeper; waits for it only when too much is unwritten.
-    fn leave_group(&self, state: &mut MutexGuard<'_, State>, group: u64) {
+    pub(super) fn leave_group(&self, state: &mut MutexGuard<'_, State>, group: u64) {
         state.leave_to_keeper(group);
         self.tell_keeper(state);
         if group == state.filling.id && state.filling.len() > UNWRITTEN_BYTES_MAX {
             // A failure is told by the handles.
             let _told = self.wait_for_group(state, group);
         }
+    }
+
+    /// Closes the log for whoever comes, and tells those who still wait.
+    pub(super) fn end_for_all(&self) {
+        let mut state = self.lock();
+        state.closed = true;
+        self.tell_handles(&mut state);
     }
 
     /// Tells those whose commits are done, or never will be, with the append lock released; true
@@ -148,7 +165,8 @@ impl Shared {
         if told {
             MutexGuard::unlocked(state, || wake(due));
         }
-        told
+        let called = self.call_back(state);
+        told || called
     }
 }
 
@@ -191,8 +209,8 @@ impl Wal {
         let mut state = self.shared.lock();
         self.shared.leave_group(&mut state, appended.group);
         drop(state);
-        let (lsn, time) = (appended.lsn, appended.time);
-        Ok(Pending { shared: self.shared.clone(), lsn, time, group: appended.group, handle: None })
+        let Appended { lsn, time, group, truncations, .. } = appended;
+        Ok(Pending { shared: self.shared.clone(), lsn, time, group, truncations, handle: None })
     }
 
     /// A handle for the commit `lsn`, which is in the log, and is asked to be made durable.
@@ -204,7 +222,8 @@ impl Wal {
             state.filling.wants = Wants::Sync;
             self.shared.leave_group(&mut state, group);
         }
+        let truncations = self.shared.reach.truncations();
         drop(state);
-        Pending { shared: self.shared.clone(), lsn, time, group, handle: None }
+        Pending { shared: self.shared.clone(), lsn, time, group, truncations, handle: None }
     }
 }

@@ -19,6 +19,7 @@
 //! - **C3** After a failed write or sync nothing is written or synced again, until a reopen (L3).
 
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::base::mark::{Mark, hit};
@@ -30,6 +31,7 @@ use crate::vfs::sync::{Condvar, Mutex, MutexGuard};
 use crate::vfs::{File, FileExt, Runtime};
 
 use super::asynchronous::Waiting;
+use super::callback::{Callback, Callbacks};
 use super::draft::{Draft, Payload, Writer};
 use super::format::Kind;
 use super::group::{Group, State, Wants};
@@ -61,6 +63,8 @@ pub struct Appended {
     pub time: Timestamp,
     pub(super) group: u64,
     pub(super) done: bool,
+    /// How many truncations came before it.
+    pub(super) truncations: u64,
 }
 
 /// What the store does under the append lock.
@@ -103,10 +107,15 @@ pub(super) struct Shared {
     pub(super) gate: Gate,
     /// Where a leader lingers.
     pub(super) complete: Condvar,
-    prepared: Condvar,
+    /// Where those wait who need a segment, or the end of a truncation.
+    pub(super) prepared: Condvar,
     pub(super) keeper: Condvar,
     /// Handles that wait to be told; taken with or without the append lock, never before it.
     pub(super) told: Mutex<Waiting>,
+    /// Who is to be called back; as `told`.
+    pub(super) callbacks: Mutex<Callbacks>,
+    /// The group whose leader writes it, for readers; under the append lock.
+    pub(super) in_kernel: Mutex<Option<Arc<Group>>>,
     /// Moved under the append lock.
     pub(super) reach: Reach,
     /// Room that each record leaves for the padding of its group.
@@ -125,8 +134,8 @@ impl Shared {
         retention: Retention,
     ) -> Self {
         let runtime = segments.runtime.clone();
-        let ((lsn, time), padding_max) = (state.stamp(), state.padding_max());
-        let ticker = Ticker::new(runtime.clock.as_ref(), time);
+        let (position, padding_max) = (state.position, state.padding_max());
+        let ticker = Ticker::new(runtime.clock.as_ref(), position.time);
         Self {
             runtime,
             segments,
@@ -140,7 +149,9 @@ impl Shared {
             prepared: Condvar::new(),
             keeper: Condvar::new(),
             told: Mutex::new(Waiting::default()),
-            reach: Reach::new(lsn),
+            callbacks: Mutex::new(Callbacks::default()),
+            in_kernel: Mutex::new(None),
+            reach: Reach::new(position.lsn),
             padding_max,
             counts: Counts::default(),
             through,
@@ -164,15 +175,22 @@ impl Shared {
         payload: &Payload,
         durability: Durability,
         appending: &mut dyn Appending,
+        callback: Option<Callback>,
     ) -> Result<Appended> {
         self.segments.refuse_too_large(payload, self.padding_max)?;
         let mut state = self.lock();
         self.open_term(&mut state)?;
-        if is_planted(Plant::ConditionBeforeRoom) {
+        let early = is_planted(Plant::ConditionBeforeRoom);
+        if early {
             appending.check()?;
+        }
+        self.make_room(&mut state, payload.record_len())?;
+        // Whoever made room let go of the lock, and a truncation may have taken the term back.
+        while state.position.term < self.writer.term {
+            self.open_term(&mut state)?;
             self.make_room(&mut state, payload.record_len())?;
-        } else {
-            self.make_room(&mut state, payload.record_len())?;
+        }
+        if !early {
             appending.check()?;
         }
         let (time, began) = self.stamp(&state);
@@ -183,6 +201,10 @@ impl Shared {
         state.appending = false;
         self.counts.commits.fetch_add(1, Ordering::Relaxed);
         let appended = self.appended(&mut state, lsn, time, durability);
+        if let Some(callback) = callback {
+            // Before anybody can complete the group, and in the order of the commits.
+            self.callbacks.lock().leave(&appended, callback);
+        }
         if durability == Durability::Sync {
             state.tally.joined(began);
             state.linger.appended(began);
@@ -221,7 +243,8 @@ impl Shared {
             self.reach.show(lsn);
             self.tell_keeper(state);
         }
-        Appended { lsn, time, group: state.filling.id, done }
+        let truncations = self.reach.truncations();
+        Appended { lsn, time, group: state.filling.id, done, truncations }
     }
 
     pub(super) fn next_time(&self, state: &State) -> Timestamp {
@@ -245,9 +268,23 @@ impl Shared {
         state: &mut MutexGuard<'_, State>,
         record_len: u64,
     ) -> Result<()> {
+        self.find_room(state, record_len, false)
+    }
+
+    /// [`Shared::make_room`], also for the one who is `truncating`.
+    pub(super) fn find_room(
+        &self,
+        state: &mut MutexGuard<'_, State>,
+        record_len: u64,
+        truncating: bool,
+    ) -> Result<()> {
         let mut at_once = true;
         loop {
             state.refuse_if_stopped()?;
+            if state.standing.truncating && !truncating {
+                self.prepared.wait(state);
+                continue;
+            }
             if state.has_room(record_len, self.segments.segment_bytes) {
                 return Ok(());
             }
@@ -291,7 +328,8 @@ impl Shared {
 
     /// Takes the filling group, writes and syncs it, and wakes whoever waits for it.
     pub(super) fn lead(&self, state: &mut MutexGuard<'_, State>) {
-        let group = state.take_group();
+        let group = Arc::new(state.take_group());
+        *self.in_kernel.lock() = Some(Arc::clone(&group));
         let began = state.linger.is_crowded().then(|| self.runtime.clock.monotonic());
         // A panic in here must not leave the others waiting for a leader who is gone.
         let outcome = MutexGuard::unlocked(state, || {
@@ -307,6 +345,7 @@ impl Shared {
         // Whoever panicked meanwhile told nobody that the log goes on no more.
         state.stop_after_panic();
         state.finish_group(&group, outcome);
+        *self.in_kernel.lock() = None;
         if group.wants == Wants::Sync && state.completed == group.id {
             let now = self.runtime.clock.monotonic();
             state.tally.synced(now);
@@ -329,7 +368,10 @@ impl Shared {
             }
         });
         self.tell_handles(state);
-        state.reuse(group);
+        // Unless somebody reads it.
+        if let Some(group) = Arc::into_inner(group) {
+            state.reuse(group);
+        }
         if let Some(panic) = panic {
             resume_unwind(panic);
         }

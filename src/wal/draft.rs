@@ -32,6 +32,11 @@ impl Payload {
         &self.bytes
     }
 
+    /// Their hash.
+    pub(super) const fn hash(&self) -> u64 {
+        self.hash
+    }
+
     /// Bytes of the whole record that carries this payload.
     #[must_use]
     pub fn record_len(&self) -> u64 {
@@ -94,14 +99,28 @@ impl Position {
         if takes {
             header.chain = next_chain(self.chain, &header);
         }
-        let after = self.after(&header);
+        self.put(&header, &payload.bytes, spot, out);
+        header
+    }
+
+    /// Appends the record with `header`, and moves behind it.
+    ///
+    /// # Panics
+    /// If its own reader would refuse it.
+    pub(super) fn put(
+        &mut self,
+        header: &RecordHeader,
+        payload: &[u8],
+        spot: Spot,
+        out: &mut Vec<u8>,
+    ) {
+        let after = self.after(header);
         assert!(after.is_ok(), "drafted a record that its reader refuses: {after:?}");
         *self = after.unwrap_or(*self);
         let start = out.len();
         header.encode(spot.salt, spot.offset, out);
-        out.extend_from_slice(&payload.bytes);
+        out.extend_from_slice(payload);
         out.resize(start + to_usize(header.record_len()), 0);
-        header
     }
 }
 

@@ -158,7 +158,7 @@ fn read_all(segments: &SegmentDir, replay: &mut Replay<'_>) -> Result<End> {
 }
 
 fn read_claimed(dir: &Path, runtime: &Runtime, replay: &mut Replay<'_>) -> Result<End> {
-    let mut reader = LogReader::open(dir, runtime)?;
+    let mut reader = LogReader::open(dir, runtime)?.with_taken_back();
     let newest = reader.newest_segment()?;
     let mut end = End { case: "@live", ..End::default() };
     // A writer may be faster than this reader: what it began since is not waited for.

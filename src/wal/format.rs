@@ -53,6 +53,9 @@ pub const LAYOUTS: &[Layout] = &[
     ("TermStart payload", &[("era", 0, 16)]),
     ("SegmentStart payload", &[("predecessor", 0, 8), ("predecessor_salt", 8, 8)]),
     ("SegmentEnd payload", &[("successor", 0, 8), ("successor_salt", 8, 8)]),
+    super::truncation::LAYOUT,
+    super::vote::VOTE_LAYOUT,
+    super::vote::COMMITTED_LAYOUT,
 ];
 
 const CLAIM: usize = 64;
@@ -79,6 +82,12 @@ pub enum Kind {
     CleanClose,
     /// Reserved: the log before it is in tables.
     Checkpoint,
+    /// Whom this copy votes for.
+    Vote,
+    /// The last commit that a majority holds.
+    Committed,
+    /// Commits are taken back.
+    TruncateAfter,
 }
 
 impl Kind {
@@ -93,6 +102,9 @@ impl Kind {
             Self::TimeMark => 5,
             Self::CleanClose => 6,
             Self::Checkpoint => 7,
+            Self::Vote => 9,
+            Self::Committed => 10,
+            Self::TruncateAfter => 11,
         }
     }
 
@@ -105,6 +117,9 @@ impl Kind {
             5 => Self::TimeMark,
             6 => Self::CleanClose,
             7 => Self::Checkpoint,
+            9 => Self::Vote,
+            10 => Self::Committed,
+            11 => Self::TruncateAfter,
             _ => return None,
         })
     }
@@ -113,6 +128,12 @@ impl Kind {
     #[must_use]
     pub const fn takes_lsn(self) -> bool {
         matches!(self, Self::Commit | Self::TermStart)
+    }
+
+    /// Whether somebody was told that it is durable, so that a claim should cover it soon.
+    #[must_use]
+    pub const fn is_promise(self) -> bool {
+        self.takes_lsn() || matches!(self, Self::Vote | Self::TruncateAfter)
     }
 
     /// The name used by the tools.
@@ -126,6 +147,9 @@ impl Kind {
             Self::TimeMark => "time_mark",
             Self::CleanClose => "clean_close",
             Self::Checkpoint => "checkpoint",
+            Self::Vote => "vote",
+            Self::Committed => "committed",
+            Self::TruncateAfter => "truncate_after",
         }
     }
 }
@@ -432,6 +456,9 @@ mod tests {
             (Kind::TimeMark, "time_mark", false),
             (Kind::CleanClose, "clean_close", false),
             (Kind::Checkpoint, "checkpoint", false),
+            (Kind::Vote, "vote", false),
+            (Kind::Committed, "committed", false),
+            (Kind::TruncateAfter, "truncate_after", false),
         ];
         for (kind, name, takes_lsn) in kinds {
             let mut bytes = Vec::new();

@@ -24,6 +24,7 @@ use super::mend::Mended;
 use super::piece::Piece;
 use super::scan::Position;
 use super::segment::Segment;
+use super::standing::Standing;
 use super::stats::Tally;
 use super::unsynced::Unsynced;
 
@@ -52,7 +53,7 @@ pub(super) struct Group {
     pub(super) id: u64,
     pub(super) pieces: Vec<Piece>,
     /// Where the first record's header is in the first piece; `None` without records.
-    first: Option<usize>,
+    pub(super) first: Option<usize>,
     pub(super) wants: Wants,
     /// Somebody wants it who will not lead it, so the keeper does if nobody else.
     pub(super) unattended: bool,
@@ -119,7 +120,7 @@ pub(super) struct State {
     pub(super) durable: Position,
     /// The last claim stamped.
     pub(super) claimed: Seq,
-    /// The last commit, or what recovery proved: a claim should cover it.
+    /// The last promise, or what recovery proved: a claim should cover it.
     pub(super) last_commit: Seq,
     pub(super) unsynced: Unsynced,
     pub(super) spare: Option<Segment>,
@@ -135,6 +136,7 @@ pub(super) struct State {
     padded_tails: bool,
     /// A record is being appended: true for who takes the lock only after a panic.
     pub(super) appending: bool,
+    pub(super) standing: Standing,
     pub(super) tally: Tally,
     pub(super) linger: Linger,
     /// Memory for the next group; empty.
@@ -178,6 +180,7 @@ impl State {
             clean,
             padded_tails,
             appending: false,
+            standing: Standing::default(),
             tally: Tally::default(),
             linger: Linger::default(),
             buffer: Vec::new(),
@@ -258,6 +261,14 @@ impl State {
 
     /// Appends a record, after the segment's start if that is missing. The caller made room.
     pub(super) fn append(&mut self, draft: &Draft<'_>) {
+        self.append_by(|position, spot, out| position.draft(draft, spot, out));
+    }
+
+    /// Appends the record that `draft` drafts.
+    pub(super) fn append_by(
+        &mut self,
+        draft: impl FnOnce(&mut Position, Spot, &mut Vec<u8>) -> RecordHeader,
+    ) {
         let within = std::mem::replace(&mut self.appending, true);
         if let Some(before) = self.start_after.take() {
             self.put(Kind::SegmentStart, &start_payload(before.as_ref()));
@@ -268,13 +279,15 @@ impl State {
         if self.filling.first.is_none() {
             self.filling.first = Some(piece.bytes.len());
         }
-        let header = self.position.draft(draft, spot, &mut piece.bytes);
+        let start = piece.bytes.len();
+        let header = draft(&mut self.position, spot, &mut piece.bytes);
         self.offset += header.record_len();
         self.filling.end = self.position;
-        if draft.kind.takes_lsn() {
+        if header.kind.is_promise() {
             self.last_commit = header.seq;
         }
-        self.clean = draft.kind == Kind::CleanClose;
+        self.standing.learn(&header, piece.bytes.get(start..).unwrap_or_default());
+        self.clean = header.kind == Kind::CleanClose;
         self.appending = within;
     }
 
@@ -386,11 +399,6 @@ impl State {
     pub(super) fn confirm_active(&mut self) {
         self.unsynced.confirm(self.active.clone());
         self.filling.wants = Wants::Sync;
-    }
-
-    /// The last commit, and the latest time.
-    pub(super) const fn stamp(&self) -> (Lsn, Timestamp) {
-        (self.position.lsn, self.position.time)
     }
 }
 

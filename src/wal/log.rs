@@ -19,6 +19,7 @@ use super::open::open;
 use super::reach::Once;
 use super::release::Retention;
 use super::settings::{OpenSettings, RecoveryReport};
+use super::standing::Standing;
 use super::stats::LogStats;
 use super::through::Through;
 use super::turn::poisoned;
@@ -72,12 +73,17 @@ impl Wal {
         replay: &mut Replay<'_>,
     ) -> Result<Self> {
         let era = runtime.random().map_err(|error| Error::io("choose an era for", dir, error))?;
-        let opened = open(dir, runtime, settings, replay)?;
+        let mut standing = Standing::default();
+        let opened = open(dir, runtime, settings, &mut |record| {
+            standing.note(&record.header, record.payload);
+            replay(record)
+        })?;
         let writer = Writer { term: opened.identity.term, leader: 0 };
         let retention = Retention::new(opened.first, settings);
         // Files outside the log: what cannot be taken over now is at the next release.
         let _later = retention.adopt(&opened.segments);
-        let state = State::new(opened.tail, settings.padded_tails);
+        let mut state = State::new(opened.tail, settings.padded_tails);
+        state.standing = standing;
         let through = Through::new(settings.write_through);
         let shared = Shared::new(opened.segments, writer, era, (state, through), retention);
         let log = Self {
@@ -133,7 +139,7 @@ impl Wal {
         durability: Durability,
         appending: &mut dyn Appending,
     ) -> Result<Appended> {
-        let appended = self.shared.append(payload, durability, appending);
+        let appended = self.shared.append(payload, durability, appending, None);
         self.start_keeper();
         appended
     }
@@ -165,7 +171,7 @@ impl Wal {
         state.refuse_if_stopped()?;
         // Not what is appended meanwhile: beside a busy writer there would be no end.
         let last = state.position.lsn;
-        while state.durable.lsn < last {
+        while state.durable.lsn < last.min(state.position.lsn) {
             self.shared.sync_filling(&mut state)?;
         }
         Ok(())
@@ -290,7 +296,7 @@ impl Wal {
             return Err(Error::new(ErrorKind::Closed, what));
         }
         let outcome = self.write_clean_close();
-        self.shared.lock().closed = true;
+        self.shared.end_for_all();
         if !is_planted(Plant::KeeperNotTold) {
             self.shared.keeper.notify_all();
         }
@@ -344,7 +350,7 @@ impl Wal {
         self.shared.sync_filling(&mut state)
     }
 
-    fn start_keeper(&self) {
+    pub(super) fn start_keeper(&self) {
         let wanted = self.shared.runtime.background == Background::Threads;
         if !wanted || !self.keeper_started.is_first() {
             return;

@@ -14,6 +14,10 @@
 //! `linger` says, and told to readers by [`reach`]; who waits does so in `waiting`, or holds a
 //! handle of `asynchronous`.
 //!
+//! What a member of a cluster needs of its log is in `cluster`: commits taken back by a marker
+//! ([`truncation`]), votes and committed marks ([`vote`]), folded from the records by `standing`;
+//! its writers are called back (`callback`), and its readers read what is only in memory (`tail`).
+//!
 //! Invariants, cited where they rule:
 //!
 //! - **W1** `seq` is gapless; LSNs are gapless over the records that take one.
@@ -29,7 +33,9 @@ mod ahead;
 mod alone;
 mod asynchronous;
 mod beyond;
+mod callback;
 mod chunk;
+mod cluster;
 mod commit;
 mod create;
 mod draft;
@@ -48,6 +54,7 @@ mod log;
 mod mend;
 mod open;
 mod overlaid;
+mod owned;
 mod piece;
 mod present;
 mod proof;
@@ -65,12 +72,16 @@ pub mod saved;
 pub mod scan;
 pub mod segment;
 mod settings;
+mod standing;
 mod stats;
 mod survey;
+mod tail;
 mod through;
 mod ticker;
+pub mod truncation;
 mod turn;
 mod unsynced;
+pub mod vote;
 mod waiting;
 mod walk;
 
@@ -89,5 +100,7 @@ pub use salvage::{Loss, QUARANTINE, SalvageReport, salvage_log};
 pub use settings::{OpenSettings, RecoveryReport};
 pub use stats::LogStats;
 pub use survey::{Damage, Survey, survey_log};
+pub use truncation::Truncations;
+pub use vote::{Committed, Vote};
 pub use waiting::Deadline;
 pub use walk::Replay;

@@ -6,7 +6,9 @@
 //! - **A1** Who sees `visible ≥ n` sees everything that was done before `n` became visible: the
 //!   entries of the commits up to `n`, wherever they are kept.
 //! - **A2** Who sees `durable ≥ n`, and looks at `visible` afterwards, sees `visible ≥ n`.
-//! - **A3** Neither goes back.
+//! - **A3** Neither goes back, but for a truncation (`cluster`). Everything that it takes back was
+//!   durable before, and it is counted before they do: who sees a count that is higher than at
+//!   its own commit knows that the commit was durable.
 
 use crate::base::Lsn;
 use crate::vfs::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -16,6 +18,7 @@ use crate::vfs::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 pub struct Reach {
     visible: AtomicU64,
     durable: AtomicU64,
+    truncations: AtomicU64,
     /// Nothing moves any more. Orders no other memory: why it stopped is under the append lock.
     stopped: AtomicBool,
 }
@@ -25,7 +28,8 @@ impl Reach {
     #[must_use]
     pub fn new(lsn: Lsn) -> Self {
         let stopped = AtomicBool::new(false);
-        Self { visible: AtomicU64::new(lsn.0), durable: AtomicU64::new(lsn.0), stopped }
+        let (visible, durable) = (AtomicU64::new(lsn.0), AtomicU64::new(lsn.0));
+        Self { visible, durable, truncations: AtomicU64::new(0), stopped }
     }
 
     /// The last commit that readers may see.
@@ -38,6 +42,23 @@ impl Reach {
     #[must_use]
     pub fn durable(&self) -> Lsn {
         Lsn(self.durable.load(Ordering::Acquire))
+    }
+
+    /// How many truncations there were; read it after [`Reach::durable`].
+    #[must_use]
+    pub fn truncations(&self) -> u64 {
+        self.truncations.load(Ordering::Acquire)
+    }
+
+    /// Counts a truncation of commits that are all durable; under the append lock.
+    pub fn truncated(&self) {
+        self.truncations.fetch_add(1, Ordering::Release);
+    }
+
+    /// Whether the commit `lsn`, before which there were so many truncations, is or was durable.
+    #[must_use]
+    pub fn reached(&self, lsn: Lsn, truncations: u64) -> bool {
+        self.durable() >= lsn || self.truncations() > truncations
     }
 
     /// Whether the log failed, so that what is not durable never will be.

@@ -15,30 +15,19 @@ use crate::base::{Error, ErrorKind, Lsn, Result, SegmentNumber, Seq};
 use crate::vfs::{File, FileExt, OpenMode, Runtime};
 
 use super::first::First;
-use super::format::{RECORDS_START, RecordFault, RecordHeader, Salt};
+use super::format::{RECORDS_START, RecordFault, Salt};
 use super::header::{HeaderFault, SegmentHeader};
 use super::identity::Identity;
 use super::open::existing_identity;
+pub use super::owned::OwnedRecord;
 use super::present::segments_present;
 use super::saved::SavedTail;
-use super::scan::{Found, Neighbours, Position, Record, read_record};
+use super::scan::{Found, Neighbours, Position, read_record};
 use super::segment::{SegmentDir, cannot_read, shown_path};
+use super::truncation::Shown;
 
 /// Bytes read ahead at once; a longer record makes its own window.
 const WINDOW: usize = 256 << 10;
-
-/// A record that a reader gives out, with its payload copied.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct OwnedRecord {
-    /// The header.
-    pub header: RecordHeader,
-    /// The payload.
-    pub payload: Vec<u8>,
-    /// The segment it is in.
-    pub segment: SegmentNumber,
-    /// Its offset there.
-    pub offset: u64,
-}
 
 /// Up to where records may be shown.
 #[non_exhaustive]
@@ -88,6 +77,7 @@ pub struct LogReader {
     waiting: std::collections::VecDeque<OwnedRecord>,
     /// Commits up to here are passed over.
     after: Lsn,
+    shown: Shown,
     /// What an interrupted recovery was writing again when the reader was opened.
     pub(super) saved: Arc<SavedTail>,
 }
@@ -127,7 +117,15 @@ impl LogReader {
             claim: Seq::ZERO,
             waiting: std::collections::VecDeque::new(),
             after,
+            shown: Shown::default(),
         })
+    }
+
+    /// The same reader, for looking: it also gives what was taken back, without saying `Diverged`.
+    #[must_use]
+    pub const fn with_taken_back(mut self) -> Self {
+        self.shown.with_taken_back = true;
+        self
     }
 
     /// Who the store is.
@@ -159,19 +157,26 @@ impl LogReader {
     /// The next record within `limit`; `None` when there is none yet.
     ///
     /// # Errors
-    /// `Io`, `Corrupt` (a segment that a record names is gone or foreign), `Unsupported`,
-    /// `Expired` when what comes next was released; the error says which commit is the oldest.
+    /// `Io`, `Corrupt` (a segment that a record names is gone or foreign), `Unsupported`;
+    /// `Expired` when what comes next was released; the error says which commit is the oldest;
+    /// `Diverged` when commits that were given before are taken back, with the LSN of the next
+    /// commit that will be given; it can then go on.
     pub fn next(&mut self, limit: Limit) -> Result<Option<OwnedRecord>> {
         loop {
+            // What is held back when a truncation is read is never shown.
+            while self.waiting.front().is_some_and(|first| self.shown.drops(&first.header)) {
+                self.waiting.pop_front();
+            }
             if let Some(first) = self.waiting.front()
                 && self.may_show(first, limit)
             {
                 let passed = first.header.kind.takes_lsn() && first.header.lsn <= self.after;
+                let given = if passed { Ok(()) } else { self.shown.give(&first.header) };
                 let record = self.waiting.pop_front();
                 if passed {
                     continue;
                 }
-                return Ok(record);
+                return given.map(|()| record);
             }
             if self.waiting.len() >= WAITING_MAX || !self.read_one()? {
                 return Ok(None);
@@ -179,10 +184,11 @@ impl LogReader {
         }
     }
 
-    const fn may_show(&self, record: &OwnedRecord, limit: Limit) -> bool {
+    fn may_show(&self, record: &OwnedRecord, limit: Limit) -> bool {
+        let header = &record.header;
         match limit {
-            Limit::Claims => record.header.seq.0 <= self.claim.0,
-            Limit::Durable(lsn) => record.header.lsn.0 <= lsn.0,
+            Limit::Claims => header.seq <= self.claim,
+            Limit::Durable(lsn) => header.lsn <= lsn || self.shown.is_taken_back(header),
             Limit::Everything => true,
         }
     }
@@ -194,6 +200,7 @@ impl LogReader {
         }
         let Some(found) = self.find()? else { return self.refuse_if_gone().map(|()| false) };
         let (record, position, successor) = found;
+        self.shown.read(&record.header);
         self.claim = self.claim.max(record.header.claim);
         self.position = position;
         let len = to_usize(record.header.record_len());
@@ -323,12 +330,4 @@ pub(super) fn corrupt(what: impl Into<std::borrow::Cow<'static, str>>) -> Error 
 
 fn bad_header(what: &'static str, number: SegmentNumber) -> Error {
     corrupt(what).at_path(shown_path(number)).at_offset(0)
-}
-
-impl OwnedRecord {
-    /// The record as a borrowed one.
-    #[must_use]
-    pub fn borrowed(&self) -> Record<'_> {
-        Record { header: self.header, payload: &self.payload, offset: self.offset }
-    }
 }

@@ -128,11 +128,13 @@ impl Wal {
     ///
     /// # Cost
     /// Three syncs if something goes, a rename and two reads for each segment; up to two syncs
-    /// of the log when the last segments were filled just now.
+    /// of the log when the last segments were filled just now, and one when it holds a vote or a
+    /// committed mark, which are written again so as to stay.
     ///
     /// [`Follower`]: super::Follower
     /// [`OpenSettings::held_bytes_max`]: super::OpenSettings::held_bytes_max
     pub fn release(&self, before: Lsn) -> Result<Released> {
+        self.repeat_standing()?;
         self.shared.release(before)
     }
 

@@ -12,6 +12,7 @@ use super::format::{
     ALIGN, Kind, RECORD_HEADER, RECORDS_START, RecordFault, RecordHeader, SEGMENT_END_LEN, Salt,
     decode_neighbour, next_chain,
 };
+use super::{truncation, vote};
 
 /// Where the log stands after a record: all that decides what may come next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,6 +46,9 @@ impl Position {
         if header.claim >= header.seq {
             return fault("the durable claim covers the record itself");
         }
+        if header.kind == Kind::TruncateAfter {
+            return truncation::follows(self, header);
+        }
         // A term is opened by its own record, which is the only one that raises it.
         let opens = header.kind == Kind::TermStart;
         if (opens && header.term <= self.term) || (!opens && header.term != self.term) {
@@ -73,6 +77,20 @@ impl Position {
 }
 
 impl Position {
+    /// [`Position::after`], also of what the payload of a record of bookkeeping says.
+    ///
+    /// # Errors
+    /// What does not follow.
+    pub fn after_record(&self, record: &Record<'_>) -> Result<Self, RecordFault> {
+        let after = self.after(&record.header)?;
+        match record.header.kind {
+            Kind::TruncateAfter => truncation::check(record.payload, self)?,
+            Kind::Vote | Kind::Committed => vote::check(record.payload, &record.header)?,
+            _ => {}
+        }
+        Ok(after)
+    }
+
     /// The position after a record that is taken as it is, because what was before it is lost.
     #[must_use]
     pub const fn resume_after(header: &RecordHeader) -> Self {
@@ -133,7 +151,7 @@ pub fn read_record<'a>(
     position: &Position,
 ) -> Found<'a> {
     match read_whole(window, offset, segment_bytes, salt) {
-        Whole::Record(record) => match position.after(&record.header) {
+        Whole::Record(record) => match position.after_record(&record) {
             Ok(position) => Found::Record(record, position),
             Err(fault) => Found::Fault(fault),
         },
@@ -296,7 +314,7 @@ pub fn search(window: &[u8], start: u64, from: u64, salt: Salt, wanted: &Wanted<
 
 /// A cheap look before the checksum: most places of a segment are zero or payload.
 pub(super) fn may_be_header(window: &[u8]) -> bool {
-    matches!(window.get(36..40), Some([1..=7, 0, 0, 0]))
+    matches!(window.get(36..40), Some([1..=13, 0, 0, 0]))
 }
 
 #[cfg(test)]

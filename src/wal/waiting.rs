@@ -190,7 +190,8 @@ impl Shared {
             let what = format!("there is no such commit yet to wait for; the last is {last}");
             return Err(Error::new(ErrorKind::Invalid, what).at_lsn(lsn));
         }
-        while state.durable.lsn < lsn {
+        // What was taken back meanwhile was durable before.
+        while state.durable.lsn < lsn.min(state.position.lsn) {
             // Not the filling group, when the one in the kernel is enough.
             let in_flight = state.leading.filter(|_| lsn <= state.syncing);
             let group = in_flight.unwrap_or_else(|| {

@@ -234,7 +234,7 @@ impl Walk<'_> {
         let neighbours = Neighbours { segment: number, predecessor };
         for record in chunk.records() {
             let offset = record.offset;
-            let position = match walked.position.after(&record.header) {
+            let position = match walked.position.after_record(&record) {
                 Ok(position) => position,
                 Err(fault) => return Ok((Some(stopped(walked, (number, offset), fault)?), offset)),
             };

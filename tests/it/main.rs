@@ -8,6 +8,7 @@
     reason = "a test that cannot go on panics, and says where"
 )]
 
+mod appended;
 mod apply;
 mod asynchronous;
 mod bench;
@@ -45,4 +46,5 @@ mod survey;
 mod through;
 mod sync_failures;
 mod traps;
+mod truncation;
 mod verify;

@@ -6,13 +6,13 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use jidoka::base::{ErrorKind, Lsn};
+use jidoka::base::{ErrorKind, Lsn, Term};
 use jidoka::vfs::memory::{
     CrashMode, Fault, FaultKind, MemoryVfs, OperationKind, Selector, runtime,
 };
 use jidoka::vfs::{FileExt, OpenMode, Vfs};
 use jidoka::wal::reader::Limit;
-use jidoka::wal::{Durability, Follower, LogReader, OpenSettings, Wal, survey_log};
+use jidoka::wal::{Durability, Follower, LogReader, OpenSettings, Vote, Wal, survey_log};
 
 const DIR: &str = "/log";
 
@@ -81,6 +81,27 @@ fn what_nobody_needs_goes_and_its_files_are_the_next_segments() {
     assert_eq!(commits.last(), Some(&stats.appended.0));
     assert!(commits[kept..].is_sorted() && commits[0] + 1 >= stats.oldest.0, "{commits:?}");
     assert_eq!(log.oldest(), stats.oldest);
+}
+
+#[test]
+fn a_release_forgets_no_vote_and_what_is_gone_cannot_be_cut_to() {
+    let disk = MemoryVfs::new();
+    let log = open(&disk);
+    let vote = Vote { term: Term(3), leader: 2, committed: true };
+    log.save_vote(vote).unwrap();
+    let last = commit(&log, 12);
+    log.save_committed(Lsn(2)).unwrap();
+    assert!(log.release(last).unwrap().segments > 2);
+    for lsn in [Lsn(0), Lsn(2), Lsn(log.oldest().0 - 1)] {
+        let error = log.truncate_after(lsn).unwrap_err();
+        assert!(matches!(error.kind(), ErrorKind::Expired | ErrorKind::Refused), "{error:?}");
+    }
+    log.truncate_after(Lsn(last.0 - 1)).unwrap();
+    assert_eq!(log.commit(vec![1], Durability::Sync).unwrap(), last);
+    drop(log);
+    let (log, commits) = open_with(&disk.crash_with(CrashMode::Nothing), &settings());
+    assert_eq!((log.vote(), log.committed().unwrap().lsn), (Some(vote), Lsn(2)));
+    assert_eq!(commits.last().unwrap(), &(last, vec![1]));
 }
 
 #[test]

@@ -6,7 +6,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use shuttle::Runner;
 use shuttle::scheduler::{PctScheduler, RandomScheduler};
 
-use crate::{asynchronous, closing, conflicts, crashing, faults, following, recovering, rotation};
+use crate::{
+    asynchronous, closing, conflicts, crashing, faults, following, recovering, rotation, truncating,
+};
 
 /// A name, and one schedule of the kind, which says whether it counts: whether the log was
 /// rotated, or something failed.
@@ -29,6 +31,7 @@ pub(crate) const KINDS: &[Kind] = &[
     ("conflict", conflicts::a_conflict_is_told_when_what_won_is_durable),
     ("increments", conflicts::increments_are_not_lost),
     ("asynchronous", asynchronous::handles_are_told_beside_committers_and_deadlines),
+    ("truncation", truncating::a_truncation_beside_committers_leaves_nobody_waiting),
     ("crash", crashing::a_crash_anywhere_leaves_a_prefix_with_all_that_was_acknowledged),
     ("recovery", recovering::a_log_that_is_read_ahead_is_the_same_log),
 ];
@@ -100,6 +103,7 @@ mod tests {
         conflict = "conflict",
         increments = "increments",
         asynchronous = "asynchronous",
+        truncation = "truncation",
         crash = "crash",
         recovery = "recovery",
     }

@@ -19,3 +19,4 @@ mod kinds;
 mod planted;
 mod recovering;
 mod rotation;
+mod truncating;

@@ -30,7 +30,8 @@ pub(in crate::cli) struct LogDumpArgs {
 }
 
 pub(in crate::cli) fn run(args: &LogDumpArgs, context: &mut Context) -> Result<Outcome> {
-    let mut reader = LogReader::open(context.existing_store()?, &context.runtime)?;
+    let mut reader =
+        LogReader::open(context.existing_store()?, &context.runtime)?.with_taken_back();
     let limit = if args.all { Limit::Everything } else { Limit::Claims };
     let mut names = Names::default();
     while let Some(record) = reader.next(limit)? {

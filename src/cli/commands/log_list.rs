@@ -26,7 +26,7 @@ struct Seen {
 
 pub(in crate::cli) fn run(context: &mut Context) -> Result<Outcome> {
     let dir = context.existing_store()?.to_owned();
-    let mut reader = LogReader::open(&dir, &context.runtime)?;
+    let mut reader = LogReader::open(&dir, &context.runtime)?.with_taken_back();
     let mut segments: Vec<Seen> = Vec::new();
     while let Some(record) = reader.next(Limit::Everything)? {
         if segments.last().is_none_or(|last| last.number != record.segment) {

@@ -34,7 +34,8 @@ pub(in crate::cli) struct LogTailArgs {
 }
 
 pub(in crate::cli) fn run(args: &LogTailArgs, context: &mut Context) -> Result<Outcome> {
-    let mut reader = LogReader::open(context.existing_store()?, &context.runtime)?;
+    let mut reader =
+        LogReader::open(context.existing_store()?, &context.runtime)?.with_taken_back();
     let (mut names, mut idle) = (Names::default(), 0_u32);
     loop {
         if let Some(record) = reader.next(Limit::Claims)? {

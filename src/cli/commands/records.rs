@@ -9,6 +9,8 @@ use crate::store::format::{Change, Decoded, Entry, decode};
 use crate::store::{DIRECTORY, Keyspace, Namespace, parse_directory_entry};
 use crate::wal::format::Kind;
 use crate::wal::reader::OwnedRecord;
+use crate::wal::truncation::TakenBack;
+use crate::wal::vote::{Committed, Vote};
 
 use super::lines;
 
@@ -70,6 +72,7 @@ fn record_line(
         .text("chain", &format!("{:016x}", header.chain))
         .number("claim", header.claim.0)
         .number("bytes", header.length.into());
+    line = bookkeeping(line, record);
     if let Some(decoded) = decoded {
         line = lines::with_origin(line, &decoded.origin);
         if let Some(request) = decoded.request {
@@ -79,6 +82,33 @@ fn record_line(
         line = line.array("operations", operations);
     }
     line.finish()
+}
+
+/// What a record of a cluster's bookkeeping says.
+fn bookkeeping(line: Line, record: &OwnedRecord) -> Line {
+    let payload = &record.payload;
+    match record.header.kind {
+        Kind::Vote => match Vote::decode(payload) {
+            Some(Vote { term, leader, committed }) => line
+                .number("vote_term", term.0)
+                .number("vote_leader", leader.into())
+                .flag("vote_committed", committed),
+            None => line,
+        },
+        Kind::Committed => match Committed::decode(payload) {
+            Some(Committed { lsn, term }) => {
+                line.number("committed_lsn", lsn.0).number("committed_term", term.0)
+            }
+            None => line,
+        },
+        Kind::TruncateAfter => match TakenBack::decode(payload) {
+            Some(TakenBack { lsn, .. }) => line
+                .number("taken_back_from", record.header.lsn.0.saturating_add(1))
+                .number("taken_back_to", lsn.0),
+            None => line,
+        },
+        _ => line,
+    }
 }
 
 fn operation_line(entry: &Entry<'_>, names: &BTreeMap<KeyspaceId, Keyspace>) -> Line {

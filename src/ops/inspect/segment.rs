@@ -9,7 +9,8 @@ use crate::wal::format::{
 use crate::wal::header::{HeaderFault, SegmentHeader};
 use crate::wal::identity::segment_bytes_are_legal;
 use crate::wal::rest::torn_bytes;
-use crate::wal::scan::{Found, Neighbours, Position, find_claim, find_record, read_record};
+use crate::wal::scan::{Found, Neighbours, Position, Record, find_claim, find_record, read_record};
+use crate::wal::{Committed, Vote};
 
 use super::report::Inspected;
 
@@ -67,6 +68,9 @@ struct Walk<'a> {
     commits: Option<(RecordHeader, RecordHeader)>,
     records: u64,
     claim: Seq,
+    truncations: u64,
+    vote: Option<Vote>,
+    committed: Option<Committed>,
 }
 
 impl<'a> Walk<'a> {
@@ -83,6 +87,9 @@ impl<'a> Walk<'a> {
             commits: None,
             records: 0,
             claim: Seq::ZERO,
+            truncations: 0,
+            vote: None,
+            committed: None,
         }
     }
 
@@ -125,8 +132,19 @@ impl<'a> Walk<'a> {
         let neighbours = Neighbours { segment: self.header.segment, predecessor };
         self.successor = neighbours.check(&record)?;
         self.predecessor = self.predecessor.or(named);
+        self.note(&record);
         self.take(&record.header, self.offset, after);
         Ok(())
+    }
+
+    /// Notes what a record of a cluster's bookkeeping says.
+    fn note(&mut self, record: &Record<'_>) {
+        match record.header.kind {
+            Kind::TruncateAfter => self.truncations += 1,
+            Kind::Vote => self.vote = Vote::decode(record.payload),
+            Kind::Committed => self.committed = Committed::decode(record.payload),
+            _ => {}
+        }
     }
 
     /// Goes on behind a place that is no record, if a later one proves that it was; else this is
@@ -195,6 +213,10 @@ impl<'a> Walk<'a> {
         said.fact("last_at", self.commits.map(|(_, last)| last.time.to_string()));
         said.fact("term", self.last.map(|header| header.term.0));
         said.fact("claim", self.claim.0);
+        said.fact("truncations", self.truncations);
+        said.fact("committed_lsn", self.committed.map(|mark| mark.lsn.0));
+        said.fact("vote_term", self.vote.map(|vote| vote.term.0));
+        said.fact("vote_leader", self.vote.map(|vote| vote.leader));
         said.fact("record_bytes", self.offset - RECORDS_START);
         let name = if self.successor.is_some() { "bytes_after_end" } else { "torn_bytes" };
         said.fact(name, rest);
