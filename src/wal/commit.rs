@@ -25,10 +25,10 @@ use std::time::Duration;
 use crate::base::mark::{Mark, hit};
 use crate::base::plant::{Plant, is_planted};
 use crate::base::{Error, ErrorKind, Lsn, Result, Timestamp};
+use crate::vfs::Runtime;
 use crate::vfs::gate::Gate;
 use crate::vfs::sync::atomic::{AtomicU64, Ordering};
 use crate::vfs::sync::{Condvar, Mutex, MutexGuard};
-use crate::vfs::{File, FileExt, Runtime};
 
 use super::asynchronous::Waiting;
 use super::callback::{Callback, Callbacks};
@@ -37,7 +37,7 @@ use super::format::Kind;
 use super::group::{Group, State, Wants};
 use super::reach::Reach;
 use super::release::Retention;
-use super::segment::{Segment, SegmentDir, shown_path};
+use super::segment::SegmentDir;
 use super::through::Through;
 use super::ticker::Ticker;
 
@@ -121,7 +121,7 @@ pub(super) struct Shared {
     /// Room that each record leaves for the padding of its group.
     pub(super) padding_max: u64,
     pub(super) counts: Counts,
-    through: Through,
+    pub(super) through: Through,
     pub(super) retention: Retention,
 }
 
@@ -382,48 +382,4 @@ impl Shared {
             self.reach.publish(group.end.lsn, state.durable.lsn);
         }
     }
-
-    /// The only writes and syncs of the commit path.
-    fn write_group(&self, group: &Group) -> Result<()> {
-        if group.is_empty() {
-            hit(Mark::NothingToWrite);
-        } else if group.wants == Wants::Sync
-            && let Some(file) = self.through.file(&self.segments, group)
-        {
-            return self.write_through(group, file.as_ref());
-        } else {
-            self.counts.groups.fetch_add(1, Ordering::Relaxed);
-            for piece in &group.pieces {
-                let (start, bytes) = piece.to_write();
-                let written = piece.segment.file.write_all_at(bytes, start);
-                written.map_err(|error| stopped("write", &piece.segment, error, start))?;
-                let len = crate::base::codec::to_u64(bytes.len());
-                self.counts.written_bytes.fetch_add(len, Ordering::Relaxed);
-            }
-        }
-        if group.wants == Wants::Sync {
-            for segment in &group.to_sync {
-                self.counts.syncs.fetch_add(1, Ordering::Relaxed);
-                segment.sync().map_err(|error| stopped("sync", segment, error, 0))?;
-            }
-        }
-        Ok(())
-    }
-
-    fn write_through(&self, group: &Group, file: &dyn File) -> Result<()> {
-        self.counts.groups.fetch_add(1, Ordering::Relaxed);
-        self.counts.syncs.fetch_add(1, Ordering::Relaxed);
-        for piece in &group.pieces {
-            let (start, bytes) = piece.to_write();
-            let written = file.write_all_at(bytes, start);
-            written.map_err(|error| stopped("write", &piece.segment, error, start))?;
-            let len = crate::base::codec::to_u64(bytes.len());
-            self.counts.written_bytes.fetch_add(len, Ordering::Relaxed);
-        }
-        Ok(())
-    }
-}
-
-fn stopped(doing: &str, segment: &Segment, error: std::io::Error, offset: u64) -> Error {
-    Error::io(&format!("{doing} the log"), &shown_path(segment.number), error).at_offset(offset)
 }

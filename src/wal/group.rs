@@ -12,7 +12,7 @@ use crate::base::codec::{to_u64, to_usize};
 use crate::base::limits::PAGE;
 use crate::base::mark::{Mark, hit};
 use crate::base::plant::{Plant, is_planted};
-use crate::base::{Error, Lsn, Result, Seq, Timestamp};
+use crate::base::{Lsn, Result, Seq, Timestamp};
 
 use super::draft::{Draft, Payload, Spot, Writer, end_payload, start_payload};
 use super::format::{
@@ -26,6 +26,7 @@ use super::scan::Position;
 use super::segment::Segment;
 use super::standing::Standing;
 use super::stats::Tally;
+use super::turn::Failure;
 use super::unsynced::Unsynced;
 
 /// The smallest unit that a disk writes, or loses, whole.
@@ -83,14 +84,6 @@ impl Group {
     pub(super) fn len(&self) -> usize {
         self.pieces.iter().map(|piece| piece.bytes.len()).sum()
     }
-}
-
-/// Why nothing completes any more.
-#[derive(Clone, Debug)]
-pub(super) struct Failure {
-    /// The group whose write had begun: its outcome is unknown.
-    pub(super) group: u64,
-    pub(super) error: Error,
 }
 
 /// Everything under the append lock.

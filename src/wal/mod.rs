@@ -84,6 +84,7 @@ mod unsynced;
 pub mod vote;
 mod waiting;
 mod walk;
+mod write;
 
 pub use asynchronous::Pending;
 pub use commit::{Appended, Appending, Durability};

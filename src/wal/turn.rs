@@ -12,10 +12,18 @@ use crate::base::plant::{Plant, is_planted};
 use crate::base::{Error, ErrorKind, Result};
 
 use super::commit::Durability;
-use super::group::{Failure, State, Wants};
+use super::group::{State, Wants};
 
 /// Memory commits wait for a write once this much is unwritten, so that memory stays bounded.
 const UNWRITTEN_BYTES_MAX: usize = 1 << 20;
+
+/// Why nothing completes any more.
+#[derive(Clone, Debug)]
+pub(super) struct Failure {
+    /// The group whose write had begun: its outcome is unknown.
+    pub(super) group: u64,
+    pub(super) error: Error,
+}
 
 /// What one who waits for a group does next.
 #[derive(Debug)]

@@ -89,7 +89,7 @@ fn a_release_forgets_no_vote_and_what_is_gone_cannot_be_cut_to() {
     let log = open(&disk);
     let vote = Vote { term: Term(3), leader: 2, committed: true };
     log.save_vote(vote).unwrap();
-    let last = commit(&log, 12);
+    let last = commit(&log, 24);
     log.save_committed(Lsn(2)).unwrap();
     assert!(log.release(last).unwrap().segments > 2);
     for lsn in [Lsn(0), Lsn(2), Lsn(log.oldest().0 - 1)] {
@@ -101,7 +101,8 @@ fn a_release_forgets_no_vote_and_what_is_gone_cannot_be_cut_to() {
     drop(log);
     let (log, commits) = open_with(&disk.crash_with(CrashMode::Nothing), &settings());
     assert_eq!((log.vote(), log.committed().unwrap().lsn), (Some(vote), Lsn(2)));
-    assert_eq!(commits.last().unwrap(), &(last, vec![1]));
+    assert!(commits.contains(&(last, vec![1])), "{:?}", commits.last());
+    assert_eq!(log.visible(), last);
 }
 
 #[test]
