@@ -109,6 +109,19 @@ impl First {
         }
     }
 
+    /// Makes the log begin with segment 1 again; durable with the next sync of the directory.
+    ///
+    /// # Errors
+    /// `Io`.
+    pub(super) fn forget(dir: &SegmentDir) -> Result<()> {
+        match dir.runtime.vfs.remove(&dir.path.join(FILE_NAME)) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                Err(Error::io("remove", &shown(), error))
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// Makes the log begin here, durably.
     ///
     /// # Errors

@@ -12,7 +12,9 @@ use jidoka::vfs::memory::{
 };
 use jidoka::vfs::{FileExt, OpenMode, Vfs};
 use jidoka::wal::reader::Limit;
-use jidoka::wal::{Durability, Follower, LogReader, OpenSettings, Vote, Wal, survey_log};
+use jidoka::wal::{
+    Durability, Follower, LogReader, OpenSettings, Vote, Wal, salvage_log, survey_log,
+};
 
 const DIR: &str = "/log";
 
@@ -103,6 +105,33 @@ fn a_release_forgets_no_vote_and_what_is_gone_cannot_be_cut_to() {
     assert_eq!((log.vote(), log.committed().unwrap().lsn), (Some(vote), Lsn(2)));
     assert!(commits.contains(&(last, vec![1])), "{:?}", commits.last());
     assert_eq!(log.visible(), last);
+}
+
+#[test]
+fn a_log_that_begins_later_is_salvaged_also_when_its_beginning_is_gone() {
+    let disk = MemoryVfs::new();
+    let log = open(&disk);
+    let last = commit(&log, 24);
+    assert!(log.release(last).unwrap().segments > 2);
+    drop(log);
+    let lowest = Path::new(DIR).join("wal").join(names(&disk, ".wal").first().unwrap());
+    for is_gone in [false, true] {
+        let damaged = disk.kill();
+        if is_gone {
+            damaged.remove(&lowest).unwrap();
+        } else {
+            damaged.flip(&lowest, 4200, 1).unwrap();
+        }
+        let opened = Wal::open(Path::new(DIR), &runtime(&damaged, 1), &settings(), &mut |_| Ok(()));
+        assert_eq!(opened.unwrap_err().kind(), ErrorKind::Corrupt);
+        let report = salvage_log(Path::new(DIR), &runtime(&damaged, 2), true).unwrap();
+        assert!(report.done && report.quarantine.is_some(), "{report:?}");
+        let log = open(&damaged);
+        let next = commit(&log, 2);
+        drop(log);
+        let (log, _) = open_with(&damaged.crash_with(CrashMode::Nothing), &settings());
+        assert_eq!(log.visible(), next, "{is_gone}");
+    }
 }
 
 #[test]

@@ -6,6 +6,7 @@ use crate::base::codec::{len_without_zeroes, to_u64};
 use crate::base::limits::PAGE;
 use crate::base::{Error, ErrorKind, Lsn, Result, SegmentNumber, Term};
 use crate::vfs::{File, FileExt, OpenMode};
+use crate::wal::first;
 use crate::wal::format::Kind;
 use crate::wal::identity::{self, Identity};
 use crate::wal::open::observation;
@@ -155,6 +156,11 @@ fn count_bytes(segments: &SegmentDir, plan: &mut Plan) -> Result<Vec<PathBuf>> {
     let names = names.map_err(|error| cannot_read("list", Path::new(DIR_NAME), error))?;
     if names.iter().any(|entry| entry.name == saved::FILE_NAME) {
         files.push(Path::new(DIR_NAME).join(saved::FILE_NAME));
+    }
+    // What is made anew begins at segment 1, whatever the log began with.
+    if plan.segment == SegmentNumber(0) && names.iter().any(|entry| entry.name == first::FILE_NAME)
+    {
+        files.push(Path::new(DIR_NAME).join(first::FILE_NAME));
     }
     Ok(files)
 }

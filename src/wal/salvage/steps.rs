@@ -9,6 +9,7 @@ use crate::base::limits::PAGE;
 use crate::base::{Error, ErrorKind, Lsn, Result, SegmentNumber, Term};
 use crate::vfs::{File, FileExt, Lock, OpenMode, Runtime, replace_file};
 use crate::wal::create::publish_identity;
+use crate::wal::first::First;
 use crate::wal::identity::Identity;
 use crate::wal::open::{existing_identity, take_lock};
 use crate::wal::overlaid::Overlaid;
@@ -173,6 +174,7 @@ impl Salvage<'_> {
     fn cut(&self, saved: &Arc<SavedTail>) -> Result<()> {
         let number = self.plan.segment;
         if number == SegmentNumber(0) {
+            First::forget(self.segments)?;
             return self.segments.prepare(SegmentNumber(1)).map(drop);
         }
         let mut bytes = self.read(number, saved)?;
