@@ -15,7 +15,7 @@ use crate::vfs::memory::{CrashMode, MemoryVfs, draw, runtime};
 use crate::vfs::sync::Mutex;
 use crate::wal::format::Kind;
 use crate::wal::reader::Limit;
-use crate::wal::{Durability, LogReader, OpenSettings, Wal, survey_log};
+use crate::wal::{Durability, Follower, LogReader, OpenSettings, Wal, survey_log};
 
 use super::case::Case;
 use super::oracle::{Failure, Rule};
@@ -98,23 +98,45 @@ impl User {
         log.release(before).map(|_released| ())
     }
 
+    /// Reads what there is, and compares it with what was committed.
+    fn read_on(&self, follower: &mut Follower, read: &mut Lsn) -> Result<()> {
+        while let Some(record) = follower.next_commit()? {
+            *read = record.header.lsn;
+            if self.known.lock().submitted.get(read) != Some(&record.payload) {
+                return Err(stale("a follower", *read));
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether a follower that has read up to `read` is so late that it may lose its place: there
+    /// is a segment that it has read nothing of.
+    fn is_late(&self, read: Lsn) -> bool {
+        let settings = settings(self.seed);
+        let around = if settings.padded_tails { 4096 } else { 256 };
+        let known = self.known.lock();
+        let unread = known.submitted.range(read.next()..).map(|(_, bytes)| bytes.len() + around);
+        2 * crate::base::codec::to_u64(unread.sum()) > settings.segment_bytes
+    }
+
     /// One life: commits, background work, releases beside a follower.
     fn live(&mut self, commits: u64) -> Result<()> {
         let (log, _) = self.open()?;
-        let mut follower = log.follow(self.known.lock().acknowledged)?;
+        let mut read = self.known.lock().acknowledged;
+        let mut follower = log.follow(read)?;
         for number in 0..commits {
             self.commit(&log, number)?;
             match draw(self.seed, 7000 + 100 * self.lives + number) % 6 {
                 0 | 1 => self.release(&log, 1 + number % 3)?,
                 2 => while log.step()? {},
-                3 => {
-                    while let Some(record) = follower.next_commit()? {
-                        let known = self.known.lock();
-                        if known.submitted.get(&record.header.lsn) != Some(&record.payload) {
-                            return Err(stale("a follower", record.header.lsn));
-                        }
+                3 => match self.read_on(&mut follower, &mut read) {
+                    // It lost its place, and goes on from the oldest commit there is.
+                    Err(error) if error.kind() == ErrorKind::Expired && self.is_late(read) => {
+                        read = Lsn(log.oldest().0 - 1);
+                        follower = log.follow(read)?;
                     }
-                }
+                    told => told?,
+                },
                 _ => {}
             }
         }
