@@ -4,7 +4,7 @@
 //! [`import()`] brings documents in from files and folders, [`export()`] writes them out, and
 //! [`verify()`] reads every byte and checks everything that is written down, without opening the
 //! store and without changing it; [`salvage()`] cuts a damaged log where its damage begins.
-//! [`inspect()`] says what one file is, and [`bench`] what the store costs beside the disk itself.
+//! [`inspect()`] says what one file is, and [`mod@bench`] what the store costs beside the disk.
 //!
 //! An import is repeatable: what is there already is counted as present, what is there with other
 //! content is refused and never overwritten, and each chunk of documents is in or not.
