@@ -1,13 +1,14 @@
 //! The log by itself: a queue of orders that survives the power, and forgets what was shipped.
 //!
-//! `cargo run --example log_alone [DIRECTORY]` takes orders, ships them, and says what is left.
+//! `cargo run --example log_alone [DIRECTORY]` takes orders, ships them, and says what is left. Its
+//! log is in `target/orders` unless a directory is named.
 #![expect(clippy::print_stdout, reason = "it shows what it does")]
 
 use jidoka::base::{ErrorKind, Lsn, Result};
 use jidoka::wal::{Durability, OpenSettings, Wal};
 
 fn main() -> Result<()> {
-    let dir = std::env::args().nth(1).unwrap_or_else(|| "orders".to_owned());
+    let dir = std::env::args().nth(1).unwrap_or_else(|| "target/orders".to_owned());
     // Small segments, so that this short program gets to see one go.
     let settings = OpenSettings { segment_bytes: 16 << 10, ..OpenSettings::default() };
     let log = Wal::open_alone(&dir, &settings)?;
