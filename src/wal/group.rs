@@ -490,6 +490,25 @@ mod tests {
     }
 
     #[test]
+    fn a_group_that_syncs_nothing_counts_as_no_sync() {
+        let mut state = state(RECORDS_START + 88);
+        let mut take = |wants, empty: bool| {
+            if !empty {
+                state.put(Kind::TimeMark, &Payload::new(Vec::new()));
+            }
+            state.filling.wants = wants;
+            let group = state.take_group();
+            state.finish_group(&group, Ok(()));
+            (group.to_sync.len(), group.follows_synced)
+        };
+        take(Wants::Write, false);
+        assert_eq!(take(Wants::Sync, false), (1, false));
+        assert_eq!(take(Wants::Sync, true), (0, false));
+        assert_eq!(take(Wants::Sync, false), (1, false), "only one sync came before it");
+        assert_eq!(take(Wants::Sync, false), (1, true));
+    }
+
+    #[test]
     fn a_record_fits_when_its_segments_start_and_end_fit_with_it() {
         let mut state = state(RECORDS_START + 1000);
         let room = 8192 - (RECORDS_START + 1000) - to_u64(SEGMENT_END_LEN);

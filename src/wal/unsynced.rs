@@ -45,11 +45,13 @@ impl Unsynced {
     /// A group is taken; whether everything before it was synced, and synced again after that, so
     /// that a failure which is reported one call late would have been told.
     pub(super) fn group(&mut self, synced: bool, empty: bool) -> bool {
-        let proven = self.segments.is_empty() && self.syncs_in_row >= 2;
-        if synced {
-            self.syncs_in_row = self.syncs_in_row.saturating_add(1);
-        } else if !empty {
+        let clean = self.segments.is_empty();
+        let proven = clean && self.syncs_in_row >= 2;
+        if !synced && !empty {
             self.syncs_in_row = 0;
+        } else if synced && !(empty && clean) {
+            // Where nothing is to be synced, no sync is asked that could tell of anything.
+            self.syncs_in_row = self.syncs_in_row.saturating_add(1);
         }
         proven
     }
