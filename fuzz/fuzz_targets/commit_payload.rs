@@ -47,6 +47,8 @@ fn made(input: &mut Input<'_>) {
         let change = if input.flag() { Change::Put(value) } else { Change::Delete(value) };
         entries.push(Entry { keyspace, key, change });
     }
+    entries.sort_by_key(|entry| (entry.keyspace, entry.key));
+    entries.dedup_by_key(|entry| (entry.keyspace, entry.key));
     let payload = encode(&origin, request, entries.iter().copied());
     let decoded = decode(&payload).expect("a payload that was made");
     assert_eq!((decoded.origin, decoded.request, decoded.entries), (origin, request, entries));

@@ -81,6 +81,13 @@ pub struct Entry<'a> {
     pub change: Change<'a>,
 }
 
+impl<'a> Entry<'a> {
+    /// What it changes; the entries of a commit are in this order.
+    const fn address(&self) -> (KeyspaceId, &'a [u8]) {
+        (self.keyspace, self.key)
+    }
+}
+
 /// A decoded commit.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Decoded<'a> {
@@ -108,7 +115,8 @@ impl From<Malformed> for DecodeFault {
     }
 }
 
-/// The payload of a commit with these entries.
+/// The payload of a commit with these entries, which are in order of keyspace and key, each key
+/// once; [`decode`] refuses others.
 ///
 /// # Panics
 /// If a key or value is beyond 4 GiB; the limits are far below and checked by the batch.
@@ -170,7 +178,14 @@ pub fn decode(payload: &[u8]) -> Result<Decoded<'_>, DecodeFault> {
     // The count is from outside: what it promises must fit in what is there (L9).
     decoded.entries.reserve(count.min(cursor.remaining() / 16));
     for _ in 0..count {
-        decoded.entries.push(decode_operation(&mut cursor)?);
+        let unordered = "the operations are not in order of keyspace and key, each once";
+        let unordered = cursor.malformed(unordered);
+        let entry = decode_operation(&mut cursor)?;
+        // Nobody could tell which of two changes of a key is the later one.
+        if decoded.entries.last().is_some_and(|before| before.address() >= entry.address()) {
+            return Err(unordered.into());
+        }
+        decoded.entries.push(entry);
     }
     cursor.finish()?;
     Ok(decoded)
@@ -288,6 +303,30 @@ mod tests {
             put_sized(&mut payload, &area);
             payload.extend_from_slice(&[0; 4]);
             assert_eq!(decode(&payload).is_err(), refused);
+        }
+    }
+
+    #[test]
+    fn a_commit_that_changes_a_key_twice_or_out_of_order_is_refused() {
+        let change = Change::Put(b"value");
+        let put = |keyspace, key| Entry { keyspace: KeyspaceId(keyspace), key, change };
+        let pairs: [(_, _, bool); 5] = [
+            (put(1, &b"a"[..]), put(1, &b"a"[..]), false),
+            (put(1, b"b"), put(1, b"a"), false),
+            (put(2, b"a"), put(1, b"b"), false),
+            (put(1, b"a"), put(1, b"a\0"), true),
+            (put(1, b"b"), put(2, b"a"), true),
+        ];
+        for (first, second, accepted) in pairs {
+            let payload = encode(&Origin::default(), None, [first, second].into_iter());
+            let decoded = decode(&payload);
+            assert_eq!(decoded.is_ok(), accepted, "{first:?} and {second:?}");
+            if let Err(fault) = decoded {
+                let what = "the operations are not in order of keyspace and key, each once";
+                // Where the second operation begins.
+                let offset = 4 + 4 + 16 + first.key.len() + 5;
+                assert_eq!(fault, DecodeFault::Malformed(Malformed { offset, what }));
+            }
         }
     }
 
