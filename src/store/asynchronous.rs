@@ -121,8 +121,8 @@ impl Store {
     /// # Ok(())
     /// # }
     /// ```
-    #[expect(clippy::needless_pass_by_value, reason = "a batch is spent by committing it")]
-    pub fn commit_async(&self, batch: Batch) -> Result<Handle> {
+    pub fn commit_async(&self, mut batch: Batch) -> Result<Handle> {
+        batch.changes.order();
         write::commit_async(&self.inner, &batch)
     }
 

@@ -1,5 +1,6 @@
 //! A caller's atomic set of changes.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,7 +9,8 @@ use crate::base::limits::{BATCH_OPERATIONS_MAX, KEY_BYTES_MAX, NAME_BYTES_MAX};
 use crate::base::{Error, ErrorKind, Lsn, Result};
 use crate::wal::Durability;
 
-use super::format::{Origin, Request, origin_fault, request_fault};
+use super::format::{Change, Origin, Request, origin_fault, request_fault};
+use super::staged::Staged;
 
 /// Keyspaces and collections are separate namespaces over the same tree.
 #[non_exhaustive]
@@ -75,18 +77,12 @@ pub enum Expect {
     Version(Lsn),
 }
 
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Staged {
-    Put(Vec<u8>),
-    Delete(Vec<u8>),
-}
-
 pub(super) type Address = (Keyspace, Vec<u8>);
 
 /// Changes that happen together or not at all. A later change of a key replaces an earlier one.
 #[derive(Clone, Debug, Default)]
 pub struct Batch {
-    pub(super) changes: BTreeMap<Address, Staged>,
+    pub(super) changes: Staged,
     pub(super) expected: BTreeMap<Address, Expect>,
     pub(super) origin: Origin,
     pub(super) request: Option<(String, Vec<u8>)>,
@@ -103,7 +99,7 @@ impl Batch {
 
     /// Gives `key` the value `value`.
     pub fn put(&mut self, keyspace: &Keyspace, key: &[u8], value: &[u8]) -> &mut Self {
-        self.changes.insert((keyspace.clone(), key.to_vec()), Staged::Put(value.to_vec()));
+        self.changes.stage(keyspace, key, Change::Put(value));
         self
     }
 
@@ -114,7 +110,7 @@ impl Batch {
 
     /// [`Batch::delete`], leaving a note of the old value in the log for the change feed.
     pub fn delete_with_note(&mut self, keyspace: &Keyspace, key: &[u8], note: &[u8]) -> &mut Self {
-        self.changes.insert((keyspace.clone(), key.to_vec()), Staged::Delete(note.to_vec()));
+        self.changes.stage(keyspace, key, Change::Delete(note));
         self
     }
 
@@ -160,7 +156,17 @@ impl Batch {
         self.changes.is_empty()
     }
 
-    /// Checks everything that does not depend on the store.
+    /// The batch with its changes in order, as it is committed.
+    pub(super) fn ordered(&self) -> Cow<'_, Self> {
+        if self.changes.is_ordered() {
+            return Cow::Borrowed(self);
+        }
+        let mut ordered = self.clone();
+        ordered.changes.order();
+        Cow::Owned(ordered)
+    }
+
+    /// Checks everything that does not depend on the store; the changes are in order.
     pub(super) fn check(&self) -> Result<()> {
         let invalid = |what: String| Err(Error::new(ErrorKind::Invalid, what));
         if self.changes.is_empty() {
@@ -169,8 +175,8 @@ impl Batch {
         if self.changes.len() >= BATCH_OPERATIONS_MAX {
             return invalid(format!("a batch has fewer than {BATCH_OPERATIONS_MAX} changes"));
         }
-        if let Some((keyspace, key)) =
-            self.changes.keys().find(|(_, key)| key.len() > KEY_BYTES_MAX)
+        if let Some((keyspace, key, _)) =
+            self.changes.iter().find(|(_, key, _)| key.len() > KEY_BYTES_MAX)
         {
             return invalid(format!(
                 "a key in {:?} has {} bytes; the limit is {KEY_BYTES_MAX}",

@@ -185,8 +185,8 @@ impl Store {
     ///
     /// # Cost
     /// One write and one sync, shared by all batches that are committed at the same time.
-    #[expect(clippy::needless_pass_by_value, reason = "a batch is spent by committing it")]
-    pub fn commit(&self, batch: Batch) -> Result<Commit> {
+    pub fn commit(&self, mut batch: Batch) -> Result<Commit> {
+        batch.changes.order();
         write::commit(&self.inner, &batch, write::OnConflict::WaitForWinner)
     }
 

@@ -7,8 +7,8 @@ use crate::base::{Lsn, Timestamp};
 
 use super::directory::Directory;
 use super::format::Decoded;
+use super::insert::{Insert, apply};
 use super::memtable::Memtable;
-use super::write::apply;
 
 /// Entries beyond which nothing is compared.
 const COMPARED_MAX: usize = 4096;
@@ -27,7 +27,8 @@ impl Inserted {
         self.last = lsn;
         if self.entries <= COMPARED_MAX {
             // Nobody reads yet: everything but the newest version can go.
-            apply(decoded, (lsn, time), lsn, &mut self.memtable, &Directory::default());
+            let inserts = decoded.entries.iter().copied().map(Insert::from);
+            apply(inserts, (lsn, time), lsn, &mut self.memtable, &Directory::default());
         }
     }
 

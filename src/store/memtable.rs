@@ -8,12 +8,15 @@
 //! Old versions go when no snapshot and no reader can ask for them, below the *horizon*.
 //! Invariant **M1**: for each key, the newest version at or below the horizon is kept.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
+use std::collections::btree_map::{BTreeMap, Entry};
 use std::ops::Bound;
 use std::sync::Arc;
 
 use crate::base::mark::{Mark, hit};
 use crate::base::{KeyspaceId, Lsn, Timestamp};
+
+use super::key::{Key, Look, Sought};
 
 /// A value, cheap to clone.
 pub type Value = Arc<[u8]>;
@@ -29,14 +32,57 @@ pub struct Version {
     pub value: Option<Value>,
 }
 
-type Key = Arc<[u8]>;
-type Versions = Vec<Version>;
+/// The versions of one key. Nearly every key has one, which takes no memory apart.
+#[derive(Debug, PartialEq)]
+struct Versions {
+    newest: Version,
+    /// Those before it, oldest first.
+    older: Vec<Version>,
+}
+
+impl Versions {
+    const fn one(version: Version) -> Self {
+        Self { newest: version, older: Vec::new() }
+    }
+
+    /// The newest version at or below `at`.
+    fn at(&self, at: Lsn) -> Option<&Version> {
+        if self.newest.lsn <= at {
+            return Some(&self.newest);
+        }
+        self.older.iter().rev().find(|version| version.lsn <= at)
+    }
+
+    /// Adds a newer version.
+    fn push(&mut self, version: Version) {
+        assert!(self.newest.lsn < version.lsn, "versions only get newer");
+        self.older.push(std::mem::replace(&mut self.newest, version));
+    }
+
+    /// Drops the versions before the newest one at or below the horizon, which cannot be asked
+    /// for (M1); gives their bytes in values and how many there were.
+    fn forget(&mut self, horizon: Lsn) -> (usize, usize) {
+        let all = self.older.len();
+        let keep = if self.newest.lsn <= horizon { Some(all) } else { None };
+        let older = || self.older.iter().rposition(|version| version.lsn <= horizon);
+        let keep = keep.or_else(older).unwrap_or(0);
+        if all > keep + 1 {
+            hit(Mark::VersionHeld);
+        }
+        (self.older.drain(..keep).map(|old| value_len(&old)).sum(), keep)
+    }
+
+    /// Bytes of the values.
+    fn values_len(&self) -> usize {
+        value_len(&self.newest) + self.older.iter().map(value_len).sum::<usize>()
+    }
+}
 
 /// A key with a value, as a range gives it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct KeyValue {
     /// The key.
-    pub key: Key,
+    pub key: Arc<[u8]>,
     /// The value.
     pub value: Value,
     /// The commit that wrote it.
@@ -74,7 +120,7 @@ impl Memtable {
             let of_this = std::iter::from_fn(|| {
                 let (_, key, version) = entries.next_if(|(other, ..)| *other == keyspace)?;
                 bytes += key.len() + value_len(&version);
-                Some((key, vec![version]))
+                Some((key, Versions::one(version)))
             });
             let keys: BTreeMap<Key, Versions> = of_this.collect();
             tree.keyspaces.insert(keyspace, keys);
@@ -94,35 +140,25 @@ impl Memtable {
     }
 
     /// Adds a version, which is newer than every version of its key.
-    pub(super) fn apply(
-        &mut self,
-        keyspace: KeyspaceId,
-        key: &[u8],
-        version: Version,
-        horizon: Lsn,
-    ) {
+    pub(super) fn apply(&mut self, keyspace: KeyspaceId, key: Key, version: Version, horizon: Lsn) {
         let (lsn, is_deletion) = (version.lsn, version.value.is_none());
-        let added = key.len() + value_len(&version);
-        let keys = self.keyspaces.entry(keyspace).or_default();
-        let Some(versions) = keys.get_mut(key) else {
-            if !is_deletion {
-                self.bytes += added;
-                keys.insert(key.into(), vec![version]);
+        let (key_len, added) = (key.len(), key.len() + value_len(&version));
+        let mut found = match self.keyspaces.entry(keyspace).or_default().entry(key) {
+            Entry::Occupied(found) => found,
+            Entry::Vacant(place) => {
+                if !is_deletion {
+                    self.bytes += added;
+                    place.insert(Versions::one(version));
+                }
+                return;
             }
-            return;
         };
-        self.bytes += added;
-        assert!(versions.last().is_none_or(|last| last.lsn < lsn), "versions only get newer");
+        let versions = found.get_mut();
         versions.push(version);
-        // M1: the versions before the newest one at or below the horizon cannot be asked for.
-        let keep = versions.iter().rposition(|version| version.lsn <= horizon).unwrap_or(0);
-        if versions.len() > keep + 2 {
-            hit(Mark::VersionHeld);
-        }
-        let dropped: usize = versions.drain(..keep).map(|old| key.len() + value_len(&old)).sum();
-        self.bytes = self.bytes.saturating_sub(dropped);
+        let (values_len, dropped) = versions.forget(horizon);
+        self.bytes = (self.bytes + added).saturating_sub(values_len + dropped * key_len);
         if is_deletion {
-            self.deleted.push_back((lsn, keyspace, key.into()));
+            self.deleted.push_back((lsn, keyspace, found.key().clone()));
         }
     }
 
@@ -134,20 +170,20 @@ impl Memtable {
             }
             let Some((lsn, keyspace, key)) = self.deleted.pop_front() else { return };
             let Some(keys) = self.keyspaces.get_mut(&keyspace) else { continue };
-            let last = keys.get(&key).and_then(|versions| versions.last());
-            if last.is_some_and(|last| last.lsn == lsn)
+            if keys.get(&key).is_some_and(|versions| versions.newest.lsn == lsn)
                 && let Some(versions) = keys.remove(&key)
             {
                 hit(Mark::KeyForgotten);
-                let dropped: usize = versions.iter().map(|old| key.len() + value_len(old)).sum();
-                self.bytes = self.bytes.saturating_sub(dropped);
+                let keys_len = key.len() * (1 + versions.older.len());
+                self.bytes = self.bytes.saturating_sub(keys_len + versions.values_len());
             }
         }
     }
 
     /// The newest version of a key at or below `at`.
     pub(super) fn get(&self, keyspace: KeyspaceId, key: &[u8], at: Lsn) -> Option<&Version> {
-        newest(self.keyspaces.get(&keyspace)?.get(key)?, at)
+        let sought: &dyn Sought = &Look::from(key);
+        self.keyspaces.get(&keyspace)?.get(sought)?.at(at)
     }
 
     /// Up to `limit` keys with a value at `at` from one end of `range`; the last key looked at
@@ -163,18 +199,19 @@ impl Memtable {
         if is_empty(range) {
             return (Vec::new(), None);
         }
-        let bounds = (as_slice(&range.0), as_slice(&range.1));
-        let mut iter = keys.range::<[u8], _>(bounds);
+        let (low, high) = (as_look(&range.0), as_look(&range.1));
+        let mut iter = keys.range::<dyn Sought, _>((as_sought(&low), as_sought(&high)));
         let mut found = Vec::new();
         loop {
             let next = if end == End::Front { iter.next() } else { iter.next_back() };
             let Some((key, versions)) = next else { return (found, None) };
-            if let Some(Version { lsn, time, value: Some(value) }) = newest(versions, at) {
+            if let Some(Version { lsn, time, value: Some(value) }) = versions.at(at) {
                 let (lsn, time) = (*lsn, *time);
-                found.push(KeyValue { key: key.clone(), value: value.clone(), lsn, time });
+                let key = key.bytes().clone();
+                found.push(KeyValue { key, value: value.clone(), lsn, time });
             }
             if found.len() >= limit {
-                return (found, Some(key.to_vec()));
+                return (found, Some(key.bytes().to_vec()));
             }
         }
     }
@@ -189,14 +226,14 @@ pub(super) fn value_len(version: &Version) -> usize {
     version.value.as_ref().map_or(0, |value| value.len())
 }
 
-fn newest(versions: &[Version], at: Lsn) -> Option<&Version> {
-    versions.iter().rev().find(|version| version.lsn <= at)
+fn as_look(bound: &Bound<Vec<u8>>) -> Bound<Look<'_>> {
+    bound.as_ref().map(|key| Look::from(key.as_slice()))
 }
 
-fn as_slice(bound: &Bound<Vec<u8>>) -> Bound<&[u8]> {
+fn as_sought<'a>(bound: &'a Bound<Look<'_>>) -> Bound<&'a (dyn Sought + 'a)> {
     match bound {
-        Bound::Included(key) => Bound::Included(key),
-        Bound::Excluded(key) => Bound::Excluded(key),
+        Bound::Included(look) => Bound::Included(look),
+        Bound::Excluded(look) => Bound::Excluded(look),
         Bound::Unbounded => Bound::Unbounded,
     }
 }
@@ -219,6 +256,10 @@ mod tests {
 
     const KS: KeyspaceId = KeyspaceId(1);
 
+    fn key(bytes: &[u8]) -> Key {
+        bytes.into()
+    }
+
     fn version(lsn: u64, value: Option<&str>) -> Version {
         let value = value.map(|value| value.as_bytes().into());
         Version { lsn: Lsn(lsn), time: Timestamp(lsn), value }
@@ -227,9 +268,9 @@ mod tests {
     #[test]
     fn a_reader_sees_the_newest_version_at_its_lsn() {
         let mut table = Memtable::default();
-        table.apply(KS, b"a", version(2, Some("two")), Lsn::ZERO);
-        table.apply(KS, b"a", version(5, None), Lsn::ZERO);
-        table.apply(KS, b"a", version(7, Some("seven")), Lsn::ZERO);
+        table.apply(KS, key(b"a"), version(2, Some("two")), Lsn::ZERO);
+        table.apply(KS, key(b"a"), version(5, None), Lsn::ZERO);
+        table.apply(KS, key(b"a"), version(7, Some("seven")), Lsn::ZERO);
         let at = |lsn| table.get(KS, b"a", Lsn(lsn)).and_then(|version| version.value.clone());
         assert_eq!(at(1), None);
         assert_eq!(at(4).as_deref(), Some(&b"two"[..]));
@@ -241,9 +282,9 @@ mod tests {
     fn versions_below_the_horizon_go_but_the_one_it_sees_stays() {
         let mut table = Memtable::default();
         for lsn in 1..=5 {
-            table.apply(KS, b"a", version(lsn, Some("x")), Lsn::ZERO);
+            table.apply(KS, key(b"a"), version(lsn, Some("x")), Lsn::ZERO);
         }
-        table.apply(KS, b"a", version(6, Some("y")), Lsn(3));
+        table.apply(KS, key(b"a"), version(6, Some("y")), Lsn(3));
         assert_eq!(table.get(KS, b"a", Lsn(2)), None);
         assert_eq!(table.get(KS, b"a", Lsn(3)), Some(&version(3, Some("x"))));
         assert_eq!(table.bytes(), 4 * 2);
@@ -252,8 +293,8 @@ mod tests {
     #[test]
     fn a_deleted_key_takes_no_memory_once_nobody_can_see_it() {
         let mut table = Memtable::default();
-        table.apply(KS, b"a", version(1, Some("x")), Lsn::ZERO);
-        table.apply(KS, b"a", version(2, None), Lsn::ZERO);
+        table.apply(KS, key(b"a"), version(1, Some("x")), Lsn::ZERO);
+        table.apply(KS, key(b"a"), version(2, None), Lsn::ZERO);
         table.forget_deleted(Lsn(1));
         assert!(table.get(KS, b"a", Lsn(1)).is_some());
         table.forget_deleted(Lsn(2));
@@ -263,7 +304,7 @@ mod tests {
     #[test]
     fn to_delete_what_is_not_there_takes_no_memory() {
         let mut table = Memtable::default();
-        table.apply(KS, b"a", version(1, None), Lsn::ZERO);
+        table.apply(KS, key(b"a"), version(1, None), Lsn::ZERO);
         assert_eq!((table.get(KS, b"a", Lsn(1)), table.bytes()), (None, 0));
     }
 
@@ -271,9 +312,9 @@ mod tests {
     fn a_scan_reads_from_either_end_and_says_where_it_stopped() {
         let mut table = Memtable::default();
         for (lsn, key) in (1..).zip([b"a", b"b", b"c", b"d"]) {
-            table.apply(KS, key, version(lsn, Some("x")), Lsn::ZERO);
+            table.apply(KS, Key::from(&key[..]), version(lsn, Some("x")), Lsn::ZERO);
         }
-        table.apply(KS, b"b", version(9, None), Lsn::ZERO);
+        table.apply(KS, key(b"b"), version(9, None), Lsn::ZERO);
         let all = (Bound::Unbounded, Bound::Unbounded);
         let keys = |found: &[KeyValue]| -> Vec<u8> { found.iter().map(|kv| kv.key[0]).collect() };
         let (found, last) = table.scan(KS, &all, Lsn(9), (End::Front, 2));

@@ -24,15 +24,18 @@ mod batch;
 mod directory;
 pub mod format;
 mod handle;
+mod insert;
 #[cfg(any(test, feature = "sim"))]
 mod inserted;
 mod iter;
+mod key;
 mod memtable;
 mod read_only;
 mod rebuild;
 mod replay;
 mod requests;
 mod snapshot;
+mod staged;
 mod write;
 
 pub use asynchronous::Handle;

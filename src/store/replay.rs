@@ -9,7 +9,6 @@
 //! the feature `sim` every small log is replayed both ways and the results are compared.
 
 use std::cmp::Ordering;
-use std::sync::Arc;
 
 use crate::base::plant::{Plant, is_planted};
 use crate::base::{KeyspaceId, Result};
@@ -19,9 +18,10 @@ use crate::wal::scan::Record;
 
 use super::directory::Directory;
 use super::format::{Change, decode};
+use super::insert::{Insert, keep_answer, undecodable};
+use super::key::Key;
 use super::memtable::{Memtable, Version, value_len};
 use super::requests::Requests;
-use super::write::{keep_answer, undecodable, version};
 
 /// Bytes of entries collected before older versions are looked for at all; few in tests, so that
 /// their small logs come there, too.
@@ -32,9 +32,7 @@ const COLLECTED_BYTES_MIN: usize =
 #[derive(Debug)]
 struct Entry {
     keyspace: KeyspaceId,
-    /// The first bytes of the key as a number, so that most comparisons touch nothing else.
-    prefix: u64,
-    key: Arc<[u8]>,
+    key: Key,
     version: Version,
 }
 
@@ -75,13 +73,15 @@ impl Replay {
         if is_planted(Plant::RequestsNotReplayed) {
             decoded.request = None;
         }
-        for entry in &decoded.entries {
-            let version = version(entry, (lsn, time), directory);
-            self.bytes += size_of::<Entry>() + entry.key.len() + value_len(&version);
-            let (keyspace, prefix, key) = (entry.keyspace, prefix(entry.key), entry.key.into());
-            self.entries.push(Entry { keyspace, prefix, key, version });
+        for insert in decoded.entries.iter().copied().map(Insert::from) {
+            let keyspace = insert.keyspace;
+            let (key, version) = insert.version((lsn, time), directory);
+            self.bytes += size_of::<Entry>() + key.len() + value_len(&version);
+            self.entries.push(Entry { keyspace, key, version });
         }
-        keep_answer(&decoded, (lsn, time), &mut self.requests);
+        if let Some(request) = decoded.request {
+            keep_answer(request, (lsn, time), &mut self.requests);
+        }
         #[cfg(any(test, feature = "sim"))]
         self.inserted.take(&decoded, (lsn, time));
         if self.bytes > COLLECTED_BYTES_MIN.max(2 * self.bytes_kept) {
@@ -135,15 +135,7 @@ impl Replay {
 }
 
 fn compare(a: &Entry, b: &Entry) -> Ordering {
-    let by_prefix = (a.keyspace, a.prefix).cmp(&(b.keyspace, b.prefix));
-    by_prefix.then_with(|| a.key.cmp(&b.key))
-}
-
-/// Keys in order have prefixes in order; a key that is shorter counts as if zeroes followed.
-fn prefix(key: &[u8]) -> u64 {
-    let mut first = [0; 8];
-    first.iter_mut().zip(key).for_each(|(to, from)| *to = *from);
-    u64::from_le_bytes(first).swap_bytes()
+    (a.keyspace, &a.key).cmp(&(b.keyspace, &b.key))
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! From a batch to the log and into the tree, and from a log record into the tree.
+//! From a batch to the log, and from there into the tree.
 
 use crate::base::mark::{Mark, hit};
 use crate::base::plant::{Plant, is_planted};
@@ -6,12 +6,12 @@ use crate::base::{Error, ErrorKind, KeyspaceId, Lsn, Result, Timestamp};
 use crate::wal::{Appending, Deadline, Durability, Payload};
 
 use super::asynchronous::Handle;
-use super::batch::{Batch, Expect, Keyspace, Staged};
-use super::directory::{DIRECTORY, Directory, directory_key, parse_directory_entry};
-use super::format::{Change, DecodeFault, Decoded, Entry, Request, decode, encode};
+use super::batch::{Batch, Expect, Keyspace};
+use super::directory::{DIRECTORY, directory_key};
+use super::format::{Change, Decoded, Entry, Request, decode, encode};
 use super::handle::{Commit, Inner};
-use super::memtable::{Memtable, Version};
-use super::requests::{Answer, Requests};
+use super::insert::{Insert, apply, keep_answer};
+use super::requests::Answer;
 
 /// What a commit does when an expectation does not hold.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,72 +20,6 @@ pub(super) enum OnConflict {
     WaitForWinner,
     /// Says so at once, to a caller that only tries again.
     ReturnAtOnce,
-}
-
-/// What an entry makes of its key; learns of a keyspace that it creates. For live commits and for
-/// replay alike (L5).
-pub(super) fn version(
-    entry: &Entry<'_>,
-    (lsn, time): (Lsn, Timestamp),
-    directory: &Directory,
-) -> Version {
-    let value = match entry.change {
-        Change::Put(value) => {
-            if entry.keyspace == DIRECTORY
-                && let Some((keyspace, id)) = parse_directory_entry(entry.key, value)
-            {
-                directory.learn(keyspace, id);
-            }
-            Some(value.into())
-        }
-        Change::Delete(_) => None,
-    };
-    Version { lsn, time, value }
-}
-
-/// Puts a decoded commit into the tree.
-pub(super) fn apply(
-    decoded: &Decoded<'_>,
-    at: (Lsn, Timestamp),
-    horizon: Lsn,
-    memtable: &mut Memtable,
-    directory: &Directory,
-) {
-    for entry in &decoded.entries {
-        let version = version(entry, at, directory);
-        memtable.apply(entry.keyspace, entry.key, version, horizon);
-    }
-    memtable.forget_deleted(horizon);
-}
-
-/// Keeps what the request of a commit was answered, for whoever repeats it.
-pub(super) fn keep_answer(
-    decoded: &Decoded<'_>,
-    (lsn, time): (Lsn, Timestamp),
-    requests: &mut Requests,
-) {
-    if let Some(request) = decoded.request {
-        let reply = request.reply.into();
-        requests.keep(request.id, Answer { lsn, time, reply });
-    }
-}
-
-pub(super) fn undecodable(fault: DecodeFault, lsn: Lsn) -> Error {
-    match fault {
-        DecodeFault::Newer(what) => {
-            let what = format!("{what}, which this version of jidoka does not know; upgrade");
-            Error::new(ErrorKind::Unsupported, what)
-        }
-        DecodeFault::Malformed(malformed) => {
-            let what = format!(
-                "the commit's checks hold but its payload is not a batch ({} at byte {}); \
-                 report this",
-                malformed.what, malformed.offset
-            );
-            Error::new(ErrorKind::Corrupt, what)
-        }
-    }
-    .at_lsn(lsn)
 }
 
 /// The payload of a batch, and the conditions it depends on, with keyspaces as numbers.
@@ -109,14 +43,13 @@ fn prepare(inner: &Inner, batch: &Batch) -> Result<Prepared> {
         })
     };
     let mut resolved = Vec::with_capacity(batch.changes.len());
-    for ((keyspace, key), staged) in &batch.changes {
+    let mut last: Option<(&Keyspace, KeyspaceId)> = None;
+    for (keyspace, key, change) in batch.changes.iter() {
         // Deleting from a keyspace that does not exist changes nothing.
-        let create = matches!(staged, Staged::Put(_));
-        if let Some(id) = resolve(keyspace, create) {
-            let change = match staged {
-                Staged::Put(value) => Change::Put(value),
-                Staged::Delete(note) => Change::Delete(note),
-            };
+        let create = matches!(change, Change::Put(_));
+        let same = last.filter(|(before, _)| *before == keyspace).map(|(_, id)| id);
+        if let Some(id) = same.or_else(|| resolve(keyspace, create)) {
+            last = Some((keyspace, id));
             resolved.push(Entry { keyspace: id, key, change });
         }
     }
@@ -152,22 +85,40 @@ fn conflict(winner: Lsn) -> Error {
 /// What happens under the append lock.
 struct Live<'a> {
     inner: &'a Inner,
-    prepared: &'a Prepared,
-    request: Option<&'a str>,
+    expected: &'a [(KeyspaceId, Vec<u8>, Expect)],
+    /// What the payload says, once decoded.
+    request: Option<Request<'a>>,
+    inserts: Vec<Insert>,
     /// The commit that refused this one.
     lost_to: Option<Lsn>,
     /// The request was answered between the first look and the lock.
     answered: bool,
 }
 
+impl<'a> Live<'a> {
+    /// Takes what goes into the tree from the bytes that go into the log, as replay will (L5).
+    fn new(inner: &'a Inner, prepared: &'a Prepared) -> Self {
+        let decoded = decode(prepared.payload.bytes());
+        assert!(decoded.is_ok(), "a batch was encoded that cannot be decoded: {decoded:?}");
+        let Decoded { request, entries, .. } = decoded.unwrap_or_default();
+        let inserts = entries.into_iter().map(Insert::from).collect();
+        let expected = &prepared.expected;
+        Self { inner, expected, request, inserts, lost_to: None, answered: false }
+    }
+}
+
 impl Appending for Live<'_> {
     fn check(&mut self) -> Result<()> {
-        if self.request.is_some_and(|id| self.inner.requests.lock().get(id).is_some()) {
+        if self.request.is_some_and(|request| self.inner.requests.lock().get(request.id).is_some())
+        {
             self.answered = true;
             return Err(conflict(Lsn::ZERO));
         }
+        if self.expected.is_empty() {
+            return Ok(());
+        }
         let memtable = self.inner.view.memtable.read();
-        for (keyspace, key, expect) in &self.prepared.expected {
+        for (keyspace, key, expect) in self.expected {
             let latest = memtable.get(*keyspace, key, Lsn::MAX);
             let live = latest.filter(|version| version.value.is_some()).map(|version| version.lsn);
             let holds = match expect {
@@ -184,14 +135,14 @@ impl Appending for Live<'_> {
     }
 
     fn appended(&mut self, lsn: Lsn, time: Timestamp) {
-        let horizon = self.inner.view.pins.horizon(|| self.inner.wal.visible());
-        let mut memtable = self.inner.view.memtable.write();
-        let mut requests = self.inner.requests.lock();
-        let decoded = decode(self.prepared.payload.bytes());
-        assert!(decoded.is_ok(), "a batch was encoded that cannot be decoded: {decoded:?}");
-        if let Ok(decoded) = decoded {
-            apply(&decoded, (lsn, time), horizon, &mut memtable, &self.inner.view.directory);
-            keep_answer(&decoded, (lsn, time), &mut requests);
+        let view = &self.inner.view;
+        let horizon = view.pins.horizon(|| self.inner.wal.visible());
+        let mut memtable = view.memtable.write();
+        // Drained, so that its memory is let go of without the locks.
+        let inserts = self.inserts.drain(..);
+        apply(inserts, (lsn, time), horizon, &mut memtable, &view.directory);
+        if let Some(request) = self.request {
+            keep_answer(request, (lsn, time), &mut self.inner.requests.lock());
         }
     }
 }
@@ -203,14 +154,16 @@ pub(super) fn commit(inner: &Inner, batch: &Batch, on_conflict: OnConflict) -> R
     let clock = inner.runtime.clock.as_ref();
     let patience = batch.patience;
     let deadline = patience.map_or(Deadline::NONE, |patience| Deadline::after(clock, patience));
+    let batch = &*batch.ordered();
     batch.check()?;
     if is_planted(Plant::BatchSplit) && batch.changes.len() > 1 {
         let (mut first, mut second) = (batch.clone(), batch.clone());
-        if let Some((address, _)) = batch.changes.last_key_value() {
-            first.changes.remove(address);
-            second.changes.retain(|other, _| other == address);
-            second.expected.retain(|other, _| other == address);
-        }
+        let (len, last) = (batch.changes.len(), batch.changes.iter().last());
+        first.changes = batch.changes.only(0..len - 1);
+        second.changes = batch.changes.only(len - 1..len);
+        second.expected.retain(|(space, key), _| {
+            last.is_some_and(|(keyspace, last, _)| (space, key.as_slice()) == (keyspace, last))
+        });
         commit(inner, &first, on_conflict)?;
         second.request = None;
         return commit(inner, &second, on_conflict);
@@ -230,6 +183,7 @@ pub(super) fn commit(inner: &Inner, batch: &Batch, on_conflict: OnConflict) -> R
 }
 
 pub(super) fn commit_async(inner: &Inner, batch: &Batch) -> Result<Handle> {
+    let batch = &*batch.ordered();
     batch.check()?;
     let append = |payload: &Payload, live: &mut Live<'_>| inner.wal.append_async(payload, live);
     Ok(match submit(inner, batch, OnConflict::WaitForWinner, append)? {
@@ -262,7 +216,7 @@ fn submit<A>(
             return Ok(Submitted::Repeated(answer));
         }
         let prepared = prepare(inner, batch)?;
-        let mut live = Live { inner, prepared: &prepared, request, lost_to: None, answered: false };
+        let mut live = Live::new(inner, &prepared);
         let error = match append(&prepared.payload, &mut live) {
             Ok(appended) => return Ok(Submitted::Appended(appended)),
             Err(error) => error,
@@ -289,7 +243,7 @@ fn lost_a_creation(inner: &Inner, batch: &Batch, prepared: &Prepared) -> bool {
     let wanted = |key: &[u8]| {
         prepared.expected.iter().any(|(id, wanted, _)| *id == DIRECTORY && wanted == key)
     };
-    batch.changes.keys().any(|(keyspace, _)| {
+    batch.changes.iter().any(|(keyspace, ..)| {
         wanted(&directory_key(keyspace)) && inner.view.directory.id(keyspace).is_some()
     })
 }
