@@ -168,11 +168,12 @@ pub(super) fn commit(inner: &Inner, batch: &Batch, on_conflict: OnConflict) -> R
         second.request = None;
         return commit(inner, &second, on_conflict);
     }
+    let wanted = (batch.durability, deadline);
     let append =
-        |payload: &Payload, live: &mut Live<'_>| inner.wal.append(payload, batch.durability, live);
+        |payload: &Payload, live: &mut Live<'_>| inner.wal.append_and_wait(payload, wanted, live);
     match submit(inner, batch, on_conflict, append)? {
-        Submitted::Appended(appended) => {
-            inner.wal.wait(&appended, deadline)?;
+        Submitted::Appended((appended, waited)) => {
+            waited?;
             let durable =
                 batch.durability == Durability::Sync || is_planted(Plant::BufferedCalledDurable);
             let (lsn, time) = (appended.lsn, appended.time);

@@ -77,8 +77,8 @@ impl Wal {
     /// # Cost
     /// At most one write and one sync for all that commit at the same time.
     pub fn commit(&self, bytes: impl Into<Vec<u8>>, durability: Durability) -> Result<Lsn> {
-        let appended = self.append(&Payload::new(bytes.into()), durability, &mut Unconditional)?;
-        self.wait(&appended, Deadline::NONE)?;
-        Ok(appended.lsn)
+        let (payload, wanted) = (Payload::new(bytes.into()), (durability, Deadline::NONE));
+        let (appended, waited) = self.append_and_wait(&payload, wanted, &mut Unconditional)?;
+        waited.map(|()| appended.lsn)
     }
 }

@@ -205,8 +205,9 @@ impl Wal {
         payload: &Payload,
         appending: &mut dyn Appending,
     ) -> Result<Pending> {
-        let appended = self.append(payload, Durability::Sync, appending)?;
-        let mut state = self.shared.lock();
+        self.start_keeper();
+        let (mut state, appended) =
+            self.shared.append(payload, Durability::Sync, appending, None)?;
         self.shared.leave_group(&mut state, appended.group);
         drop(state);
         let Appended { lsn, time, group, truncations, .. } = appended;

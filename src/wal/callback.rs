@@ -68,12 +68,12 @@ impl Callbacks {
 impl Shared {
     /// Calls whoever is due, with the append lock released; true when it was.
     pub(super) fn call_back(&self, state: &mut MutexGuard<'_, State>) -> bool {
-        if !self.callbacks.lock().begin() {
+        if !state.callbacks.begin() {
             return false;
         }
         let mut called = false;
         loop {
-            let due = self.callbacks.lock().due(&self.reach);
+            let due = state.callbacks.due(&self.reach);
             if due.is_empty() {
                 return called;
             }
@@ -127,10 +127,9 @@ impl Wal {
         callback: impl FnOnce(Result<()>) + Send + 'static,
     ) -> Result<Appended> {
         let callback: Callback = Box::new(callback);
-        let appended = self.shared.append(payload, Durability::Sync, appending, Some(callback));
         self.start_keeper();
-        let appended = appended?;
-        let mut state = self.shared.lock();
+        let (mut state, appended) =
+            self.shared.append(payload, Durability::Sync, appending, Some(callback))?;
         self.shared.leave_group(&mut state, appended.group);
         Ok(appended)
     }

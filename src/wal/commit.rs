@@ -31,7 +31,7 @@ use crate::vfs::sync::atomic::{AtomicU64, Ordering};
 use crate::vfs::sync::{Condvar, Mutex, MutexGuard};
 
 use super::asynchronous::Waiting;
-use super::callback::{Callback, Callbacks};
+use super::callback::Callback;
 use super::draft::{Draft, Payload, Writer};
 use super::format::Kind;
 use super::group::{Group, State, Wants};
@@ -92,6 +92,12 @@ pub(super) struct Counts {
     pub(super) pool_delay_micros: AtomicU64,
 }
 
+/// Adds to a count that one thread at a time adds to, who holds the append lock or leads: what
+/// takes turns anyway need not lock the bus.
+pub(super) fn count(counter: &AtomicU64, more: u64) {
+    counter.store(counter.load(Ordering::Relaxed) + more, Ordering::Relaxed);
+}
+
 /// The log as its committers and its keeper share it.
 #[derive(Debug)]
 pub(super) struct Shared {
@@ -112,10 +118,6 @@ pub(super) struct Shared {
     pub(super) keeper: Condvar,
     /// Handles that wait to be told; taken with or without the append lock, never before it.
     pub(super) told: Mutex<Waiting>,
-    /// Who is to be called back; as `told`.
-    pub(super) callbacks: Mutex<Callbacks>,
-    /// The group whose leader writes it, for readers; under the append lock.
-    pub(super) in_kernel: Mutex<Option<Arc<Group>>>,
     /// Moved under the append lock.
     pub(super) reach: Reach,
     /// Room that each record leaves for the padding of its group.
@@ -149,8 +151,6 @@ impl Shared {
             prepared: Condvar::new(),
             keeper: Condvar::new(),
             told: Mutex::new(Waiting::default()),
-            callbacks: Mutex::new(Callbacks::default()),
-            in_kernel: Mutex::new(None),
             reach: Reach::new(position.lsn),
             padding_max,
             counts: Counts::default(),
@@ -169,14 +169,15 @@ impl Shared {
         self.ticker.lock().suspect
     }
 
-    /// Appends a commit. It is not visible before [`Shared::wait`] returned `Ok`.
+    /// Appends a commit, and gives the append lock too. It is not visible before
+    /// [`Shared::wait`] returned `Ok`.
     pub(super) fn append(
         &self,
         payload: &Payload,
         durability: Durability,
         appending: &mut dyn Appending,
         callback: Option<Callback>,
-    ) -> Result<Appended> {
+    ) -> Result<(MutexGuard<'_, State>, Appended)> {
         self.segments.refuse_too_large(payload, self.padding_max)?;
         let mut state = self.lock();
         self.open_term(&mut state)?;
@@ -199,17 +200,17 @@ impl Shared {
         let lsn = state.position.lsn;
         appending.appended(lsn, time);
         state.appending = false;
-        self.counts.commits.fetch_add(1, Ordering::Relaxed);
+        count(&self.counts.commits, 1);
         let appended = self.appended(&mut state, lsn, time, durability);
         if let Some(callback) = callback {
             // Before anybody can complete the group, and in the order of the commits.
-            self.callbacks.lock().leave(&appended, callback);
+            state.callbacks.leave(&appended, callback);
         }
         if durability == Durability::Sync {
             state.tally.joined(began);
             state.linger.appended(began);
         }
-        Ok(appended)
+        Ok((state, appended))
     }
 
     /// Opens the writer's term before its first commit.
@@ -290,24 +291,24 @@ impl Shared {
             }
             let counts = &self.counts;
             if let Some(spare) = state.spare.take() {
-                counts.pool_hits.fetch_add(u64::from(at_once), Ordering::Relaxed);
+                count(&counts.pool_hits, u64::from(at_once));
                 state.rotate(spare);
                 continue;
             }
             at_once = false;
             let began = self.runtime.clock.monotonic();
             let prepared = if state.preparing {
-                counts.pool_waits.fetch_add(1, Ordering::Relaxed);
+                count(&counts.pool_waits, 1);
                 self.prepared.wait(state);
                 Ok(())
             } else {
                 hit(Mark::PoolMiss);
-                counts.pool_misses.fetch_add(1, Ordering::Relaxed);
+                count(&counts.pool_misses, 1);
                 self.prepare_spare(state)
             };
             let delay = self.runtime.clock.monotonic().saturating_sub(began).as_micros();
             let delay = u64::try_from(delay).unwrap_or(u64::MAX);
-            counts.pool_delay_micros.fetch_add(delay, Ordering::Relaxed);
+            count(&counts.pool_delay_micros, delay);
             prepared?;
         }
     }
@@ -329,7 +330,7 @@ impl Shared {
     /// Takes the filling group, writes and syncs it, and wakes whoever waits for it.
     pub(super) fn lead(&self, state: &mut MutexGuard<'_, State>) {
         let group = Arc::new(state.take_group());
-        *self.in_kernel.lock() = Some(Arc::clone(&group));
+        state.in_kernel = Some(Arc::clone(&group));
         let began = state.linger.is_crowded().then(|| self.runtime.clock.monotonic());
         // A panic in here must not leave the others waiting for a leader who is gone.
         let outcome = MutexGuard::unlocked(state, || {
@@ -345,7 +346,7 @@ impl Shared {
         // Whoever panicked meanwhile told nobody that the log goes on no more.
         state.stop_after_panic();
         state.finish_group(&group, outcome);
-        *self.in_kernel.lock() = None;
+        state.in_kernel = None;
         if group.wants == Wants::Sync && state.completed == group.id {
             let now = self.runtime.clock.monotonic();
             state.tally.synced(now);
@@ -357,18 +358,20 @@ impl Shared {
             self.next_leader.notify_one();
         }
         self.tell_keeper(state);
-        // Without the lock: those who append do not wait until the followers are woken.
-        let complete = state.completed >= group.id;
-        MutexGuard::unlocked(state, || {
-            if complete {
-                self.gate.pass(group.id);
-            }
-            if wakes.all {
-                self.gate.open();
-            }
-        });
+        // Nobody is on the way to the gate who was not sent there under the lock.
+        let pass = state.completed >= group.id && state.followed >= group.id;
+        if pass || wakes.all {
+            // Without the lock: those who append do not wait until the followers are woken.
+            MutexGuard::unlocked(state, || {
+                if pass {
+                    self.gate.pass(group.id);
+                }
+                if wakes.all {
+                    self.gate.open();
+                }
+            });
+        }
         self.tell_handles(state);
-        // Unless somebody reads it.
         if let Some(group) = Arc::into_inner(group) {
             state.reuse(group);
         }

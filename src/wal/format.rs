@@ -194,27 +194,27 @@ fn seed(salt: Salt, offset: u64) -> u32 {
     if is_planted(Plant::ChecksumNotSeeded) {
         return 0;
     }
-    crc32c_seeded(crc32c(&salt.0.to_le_bytes()), &offset.to_le_bytes())
+    crc32c([salt.0.to_le_bytes(), offset.to_le_bytes()].as_flattened())
 }
 
 impl RecordHeader {
     /// Appends the header as it is at `offset` of the segment with `salt`.
     pub fn encode(&self, salt: Salt, offset: u64, out: &mut Vec<u8>) {
-        let start = out.len();
-        out.extend_from_slice(&[0; 4]);
-        out.extend_from_slice(&self.length.to_le_bytes());
-        out.extend_from_slice(&self.seq.0.to_le_bytes());
-        out.extend_from_slice(&self.lsn.0.to_le_bytes());
-        out.extend_from_slice(&self.term.0.to_le_bytes());
-        out.extend_from_slice(&self.leader.to_le_bytes());
-        out.extend_from_slice(&[self.kind.number(), 0, 0, 0]);
-        out.extend_from_slice(&self.time.0.to_le_bytes());
-        out.extend_from_slice(&self.chain.to_le_bytes());
-        out.extend_from_slice(&self.payload_hash.to_le_bytes());
-        out.extend_from_slice(&self.claim.0.to_le_bytes());
-        if let Some(header) = out.get_mut(start..) {
-            seal(header, salt, offset);
-        }
+        let mut header = [0; RECORD_HEADER];
+        let mut rest = header.as_mut_slice();
+        put(&mut rest, [0; 4]);
+        put(&mut rest, self.length.to_le_bytes());
+        put(&mut rest, self.seq.0.to_le_bytes());
+        put(&mut rest, self.lsn.0.to_le_bytes());
+        put(&mut rest, self.term.0.to_le_bytes());
+        put(&mut rest, self.leader.to_le_bytes());
+        put(&mut rest, [self.kind.number(), 0, 0, 0]);
+        put(&mut rest, self.time.0.to_le_bytes());
+        put(&mut rest, self.chain.to_le_bytes());
+        put(&mut rest, self.payload_hash.to_le_bytes());
+        put(&mut rest, self.claim.0.to_le_bytes());
+        seal(&mut header, salt, offset);
+        out.extend_from_slice(&header);
     }
 
     /// Reads the header at `offset` of the segment with `salt`; `bytes` may be longer.
@@ -349,15 +349,25 @@ pub fn decode_neighbour(payload: &[u8]) -> Option<(SegmentNumber, Salt)> {
 /// What the chain becomes after the record with `header`.
 #[must_use]
 pub fn next_chain(previous: u64, header: &RecordHeader) -> u64 {
-    let mut input = Vec::with_capacity(45);
-    input.extend_from_slice(&previous.to_le_bytes());
-    input.extend_from_slice(&header.lsn.0.to_le_bytes());
-    input.extend_from_slice(&header.term.0.to_le_bytes());
-    input.extend_from_slice(&header.leader.to_le_bytes());
-    input.extend_from_slice(&header.time.0.to_le_bytes());
-    input.push(header.kind.number());
-    input.extend_from_slice(&header.payload_hash.to_le_bytes());
+    // On the stack: two of these are made for each commit, under the append lock.
+    let mut input = [0; 45];
+    let mut rest = input.as_mut_slice();
+    put(&mut rest, previous.to_le_bytes());
+    put(&mut rest, header.lsn.0.to_le_bytes());
+    put(&mut rest, header.term.0.to_le_bytes());
+    put(&mut rest, header.leader.to_le_bytes());
+    put(&mut rest, header.time.0.to_le_bytes());
+    put(&mut rest, [header.kind.number()]);
+    put(&mut rest, header.payload_hash.to_le_bytes());
+    assert!(rest.is_empty(), "the chain is over as many bytes as the page says");
     hash64(&input)
+}
+
+/// Writes `bytes` to the beginning of `rest`, which then is what comes after them.
+fn put<const N: usize>(rest: &mut &mut [u8], bytes: [u8; N]) {
+    if let Some((place, after)) = std::mem::take(rest).split_first_chunk_mut() {
+        (*place, *rest) = (bytes, after);
+    }
 }
 
 /// Length of a payload as its header says it.

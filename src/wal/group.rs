@@ -8,12 +8,15 @@
 //! - **G3** A claim is stamped when a group is taken, and only with what a sync has returned for.
 //! - **G4** After a failure nothing completes any more.
 
-use crate::base::codec::{to_u64, to_usize};
+use std::sync::Arc;
+
+use crate::base::codec::to_u64;
 use crate::base::limits::PAGE;
 use crate::base::mark::{Mark, hit};
 use crate::base::plant::{Plant, is_planted};
 use crate::base::{Lsn, Result, Seq, Timestamp};
 
+use super::callback::Callbacks;
 use super::draft::{Draft, Payload, Spot, Writer, end_payload, start_payload};
 use super::format::{
     Kind, RECORD_HEADER, RECORDS_START, RecordHeader, SEGMENT_END_LEN, SEGMENT_START_LEN,
@@ -28,11 +31,6 @@ use super::standing::Standing;
 use super::stats::Tally;
 use super::turn::Failure;
 use super::unsynced::Unsynced;
-
-/// The smallest unit that a disk writes, or loses, whole.
-const SECTOR: u64 = 512;
-/// More than a record that fills a sector takes, whatever is in the sector already.
-pub(super) const FILLER_BYTES_MAX: u64 = 2 * SECTOR;
 
 /// More than the mark that fills a page takes.
 pub(super) const PADDING_MAX: u64 = to_u64(PAGE + RECORD_HEADER);
@@ -67,11 +65,16 @@ pub(super) struct Group {
 }
 
 impl Group {
-    fn new(id: u64, segment: Segment, offset: u64, page: Vec<u8>, end: Position) -> Self {
+    /// Follows `offset` of `segment`; `page` is what is before it in its page, and `pieces` is
+    /// memory for the pieces.
+    fn new(
+        id: u64,
+        (segment, offset, end): (Segment, u64, Position),
+        (page, mut pieces): (Vec<u8>, Vec<Piece>),
+    ) -> Self {
         assert_eq!(page_floor(offset) + to_u64(page.len()), offset, "G2");
-        let piece = Piece::new(segment, page_floor(offset), page);
+        pieces.push(Piece::new(segment, page_floor(offset), page));
         let (wants, unattended, to_sync) = (Wants::Nothing, false, Vec::new());
-        let pieces = vec![piece];
         let follows_synced = false;
         Self { id, pieces, first: None, wants, unattended, end, to_sync, follows_synced }
     }
@@ -95,14 +98,20 @@ pub(super) struct State {
     /// The end of the last appended record in the active segment.
     pub(super) offset: u64,
     /// The predecessor, while the active segment has no records.
-    start_after: Option<Option<Segment>>,
+    pub(super) start_after: Option<Option<Segment>>,
     pub(super) filling: Group,
     /// The group whose leader is in the kernel.
     pub(super) leading: Option<u64>,
+    /// That group, for who reads what is not in the files yet.
+    pub(super) in_kernel: Option<Arc<Group>>,
+    /// Who is to be called back.
+    pub(super) callbacks: Callbacks,
     /// The last commit that its sync, or an earlier one, covers.
     pub(super) syncing: Lsn,
     /// How often followers were sent to look again who leads them.
     pub(super) shakes: u64,
+    /// The last group whose members were sent to the gate.
+    pub(super) followed: u64,
     /// Every group up to here is complete (G1).
     pub(super) completed: u64,
     /// The group whose leader-to-be waits to be woken. By group, because the one who was woken may
@@ -132,8 +141,9 @@ pub(super) struct State {
     pub(super) standing: Standing,
     pub(super) tally: Tally,
     pub(super) linger: Linger,
-    /// Memory for the next group; empty.
+    /// Memory for the next group; both empty.
     buffer: Vec<u8>,
+    pieces: Vec<Piece>,
     /// So much of the page that the filling group begins with was written in this life.
     carried: usize,
 }
@@ -152,10 +162,13 @@ impl State {
             active: segment.clone(),
             offset,
             start_after,
-            filling: Group::new(1, segment, offset, page, position),
+            filling: Group::new(1, (segment, offset, position), (page, Vec::new())),
             leading: None,
+            in_kernel: None,
+            callbacks: Callbacks::default(),
             syncing: Lsn::ZERO,
             shakes: 0,
+            followed: 0,
             completed: 0,
             next_leader: None,
             failure: None,
@@ -177,6 +190,7 @@ impl State {
             tally: Tally::default(),
             linger: Linger::default(),
             buffer: Vec::new(),
+            pieces: Vec::new(),
             carried: 0,
         }
     }
@@ -212,44 +226,10 @@ impl State {
         self.append(&Draft { kind, writer, time: self.position.time, payload });
     }
 
-    /// Appends the mark that claims an idle log, in a sector of its own: the claim is stamped into
-    /// the mark and not into what fills the sector before it. The caller made room for both.
-    pub(super) fn put_claiming_mark(&mut self, time: Timestamp) {
-        if self.filling.is_empty() {
-            self.put_filler();
-            if self.start_after.is_none() {
-                self.filling.first = None;
-            }
-        }
-        self.put_at(Kind::TimeMark, time);
-    }
-
     /// Appends a bookkeeping record that says when.
     pub(super) fn put_at(&mut self, kind: Kind, time: Timestamp) {
         let writer = Writer { term: self.position.term, leader: 0 };
         self.append(&Draft { kind, writer, time, payload: &Payload::new(Vec::new()) });
-    }
-
-    /// Appends a mark that fills the sector, so that what follows shares none with what it claims:
-    /// one lost sector then takes either the data or the proof of it, not both. A record at the
-    /// start of a sector also never ends its page, so the next group writes it again (G2).
-    pub(super) fn put_filler(&mut self) {
-        self.fill(SECTOR);
-    }
-
-    /// Appends a mark up to the next multiple of `unit`, or the one after it when there is no
-    /// room for a mark.
-    fn fill(&mut self, unit: u64) {
-        let filled = self.offset % unit;
-        if self.start_after.is_some() || filled == 0 {
-            return;
-        }
-        let (gap, header) = (unit - filled, to_u64(RECORD_HEADER));
-        if gap < header {
-            hit(Mark::FillerOverSector);
-        }
-        let len = if gap < header { gap + unit - header } else { gap - header };
-        self.put(Kind::TimeMark, &Payload::new(vec![0; to_usize(len)]));
     }
 
     /// Appends a record, after the segment's start if that is missing. The caller made room.
@@ -304,8 +284,9 @@ impl State {
             hit(Mark::PageCarried);
         }
         let carried = page.len();
-        let next =
-            Group::new(self.filling.id + 1, self.active.clone(), self.offset, page, self.position);
+        let place = (self.active.clone(), self.offset, self.position);
+        let memory = (page, std::mem::take(&mut self.pieces));
+        let next = Group::new(self.filling.id + 1, place, memory);
         let mut group = std::mem::replace(&mut self.filling, next);
         self.leading = Some(group.id);
         self.tally.taken();
@@ -380,8 +361,10 @@ impl State {
 
     /// Keeps the memory of a group that is done for the group after the next.
     pub(super) fn reuse(&mut self, group: Group) {
-        let Some(piece) = group.pieces.into_iter().next_back() else { return };
-        let mut buffer = piece.bytes;
+        let mut pieces = group.pieces;
+        let Some(Piece { bytes: mut buffer, .. }) = pieces.pop() else { return };
+        pieces.clear();
+        self.pieces = pieces;
         if buffer.capacity() <= BUFFER_BYTES_MAX {
             buffer.clear();
             self.buffer = buffer;
@@ -398,9 +381,11 @@ impl State {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::base::codec::to_usize;
     use crate::base::{ErrorKind, SegmentNumber, Term};
     use crate::vfs::memory::MemoryVfs;
     use crate::vfs::{OpenMode, Vfs};
+    use crate::wal::filler::{FILLER_BYTES_MAX, SECTOR};
     use crate::wal::format::Salt;
     use crate::wal::turn::Turn;
 

@@ -14,7 +14,8 @@ use crate::vfs::sync::MutexGuard;
 
 use super::commit::Shared;
 use super::draft::Payload;
-use super::group::{FILLER_BYTES_MAX, State, Wants};
+use super::filler::FILLER_BYTES_MAX;
+use super::group::{State, Wants};
 
 /// Within twice this a commit that asked for no sync is synced, and an idle log is claimed.
 const IDLE_CHECK: Duration = Duration::from_millis(45);

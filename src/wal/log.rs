@@ -12,8 +12,9 @@ use crate::vfs::{Background, Lock, Runtime, thread};
 use super::commit::{Appended, Appending, Durability, Shared};
 use super::create::publish_identity;
 use super::draft::{Draft, Payload, Writer};
+use super::filler::FILLER_BYTES_MAX;
 use super::format::Kind;
-use super::group::{FILLER_BYTES_MAX, State, Wants};
+use super::group::{State, Wants};
 use super::identity::Identity;
 use super::open::open;
 use super::reach::Once;
@@ -139,9 +140,9 @@ impl Wal {
         durability: Durability,
         appending: &mut dyn Appending,
     ) -> Result<Appended> {
-        let appended = self.shared.append(payload, durability, appending, None);
         self.start_keeper();
-        appended
+        let (_lock, appended) = self.shared.append(payload, durability, appending, None)?;
+        Ok(appended)
     }
 
     /// Waits until the commit `lsn` can be seen, or never will be.

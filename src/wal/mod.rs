@@ -41,6 +41,7 @@ mod create;
 mod draft;
 mod forensic;
 mod ending;
+mod filler;
 pub mod first;
 mod follow;
 pub mod format;

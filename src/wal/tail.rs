@@ -75,9 +75,8 @@ impl Group {
 impl Shared {
     /// The commits from `from` on that are in memory, if the first of them is; under the append
     /// lock, so that nothing moves to the files meanwhile.
-    fn take_from_memory(&self, state: &State, taken: &mut Taken) {
-        let in_kernel = self.in_kernel.lock().clone();
-        for group in in_kernel.as_deref().into_iter().chain([&state.filling]) {
+    fn take_from_memory(state: &State, taken: &mut Taken) {
+        for group in state.in_kernel.as_deref().into_iter().chain([&state.filling]) {
             group.each(|header, copy| taken.offer(header, copy));
         }
     }
@@ -131,7 +130,7 @@ impl Wal {
                 return Err(super::turn::poisoned(&failure.error));
             }
             let mut taken = Taken::new(from, max_bytes);
-            shared.take_from_memory(&state, &mut taken);
+            Shared::take_from_memory(&state, &mut taken);
             if from > state.position.lsn || !taken.commits.is_empty() {
                 return Ok(taken.commits);
             }

@@ -11,7 +11,8 @@ use crate::vfs::Clock;
 use crate::vfs::gate::Waited;
 use crate::vfs::sync::{Condvar, MutexGuard};
 
-use super::commit::{Appended, Shared};
+use super::commit::{Appended, Appending, Durability, Shared};
+use super::draft::Payload;
 use super::group::{State, Wants};
 use super::log::Wal;
 use super::turn::Turn;
@@ -56,8 +57,17 @@ impl Shared {
         if appended.done {
             return Ok(());
         }
+        self.wait_holding(self.lock(), appended, deadline)
+    }
+
+    /// [`Shared::wait`] for who holds the append lock already.
+    fn wait_holding<'a>(
+        &'a self,
+        mut state: MutexGuard<'a, State>,
+        appended: &Appended,
+        deadline: Deadline,
+    ) -> Result<()> {
         let group = appended.group;
-        let mut state = self.lock();
         self.join(&mut state, group);
         let mut late = false;
         loop {
@@ -152,7 +162,10 @@ impl Shared {
                 state.woken_to_lead(group);
                 return Step::Again(late);
             }
-            Turn::Follow => return Step::Follow(state.shakes, left),
+            Turn::Follow => {
+                state.followed = state.followed.max(group);
+                return Step::Follow(state.shakes, left);
+            }
         }
         Step::Again(false)
     }
@@ -223,6 +236,32 @@ pub(super) fn past_deadline(lsn: Lsn) -> Error {
 }
 
 impl Wal {
+    /// [`Wal::append`] and [`Wal::wait`] in one, and with the append lock taken only once: the
+    /// commit, and what waiting for it gave.
+    ///
+    /// # Durability
+    /// As `durability` says, when the inner result is `Ok`.
+    ///
+    /// # Errors
+    /// As [`Wal::append`], when nothing was appended; the inner one as [`Wal::wait`].
+    ///
+    /// # Cost
+    /// As both, with one lock less.
+    pub fn append_and_wait(
+        &self,
+        payload: &Payload,
+        (durability, deadline): (Durability, Deadline),
+        appending: &mut dyn Appending,
+    ) -> Result<(Appended, Result<()>)> {
+        self.start_keeper();
+        let (state, appended) = self.shared.append(payload, durability, appending, None)?;
+        if appended.done {
+            return Ok((appended, Ok(())));
+        }
+        let waited = self.shared.wait_holding(state, &appended, deadline);
+        Ok((appended, waited))
+    }
+
     /// Waits until `appended` is as durable as it was asked to be, or until `deadline`.
     ///
     /// # Errors

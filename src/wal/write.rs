@@ -3,10 +3,9 @@
 use crate::base::codec::to_u64;
 use crate::base::mark::{Mark, hit};
 use crate::base::{Error, Result};
-use crate::vfs::sync::atomic::Ordering;
 use crate::vfs::{File, FileExt};
 
-use super::commit::Shared;
+use super::commit::{Shared, count};
 use super::group::{Group, Wants};
 use super::segment::{Segment, shown_path};
 
@@ -20,18 +19,18 @@ impl Shared {
         {
             return self.write_through(group, file.as_ref());
         } else {
-            self.counts.groups.fetch_add(1, Ordering::Relaxed);
+            count(&self.counts.groups, 1);
             for piece in &group.pieces {
                 let (start, bytes) = piece.to_write();
                 let written = piece.segment.file.write_all_at(bytes, start);
                 written.map_err(|error| stopped("write", &piece.segment, error, start))?;
                 let len = to_u64(bytes.len());
-                self.counts.written_bytes.fetch_add(len, Ordering::Relaxed);
+                count(&self.counts.written_bytes, len);
             }
         }
         if group.wants == Wants::Sync {
             for segment in &group.to_sync {
-                self.counts.syncs.fetch_add(1, Ordering::Relaxed);
+                count(&self.counts.syncs, 1);
                 segment.sync().map_err(|error| stopped("sync", segment, error, 0))?;
             }
         }
@@ -39,14 +38,14 @@ impl Shared {
     }
 
     fn write_through(&self, group: &Group, file: &dyn File) -> Result<()> {
-        self.counts.groups.fetch_add(1, Ordering::Relaxed);
-        self.counts.syncs.fetch_add(1, Ordering::Relaxed);
+        count(&self.counts.groups, 1);
+        count(&self.counts.syncs, 1);
         for piece in &group.pieces {
             let (start, bytes) = piece.to_write();
             let written = file.write_all_at(bytes, start);
             written.map_err(|error| stopped("write", &piece.segment, error, start))?;
             let len = to_u64(bytes.len());
-            self.counts.written_bytes.fetch_add(len, Ordering::Relaxed);
+            count(&self.counts.written_bytes, len);
         }
         Ok(())
     }

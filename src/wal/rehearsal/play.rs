@@ -4,8 +4,9 @@ use crate::base::{Error, ErrorKind, Lsn, Result, Seq, Term};
 
 use super::super::commit::Durability;
 use super::super::draft::{Draft, Payload, Writer};
+use super::super::filler::FILLER_BYTES_MAX;
 use super::super::format::{Kind, RECORDS_START};
-use super::super::group::{FILLER_BYTES_MAX, State, Wants};
+use super::super::group::{State, Wants};
 use super::super::keeper::{Seen, Task};
 use super::super::mend::Mended;
 use super::super::scan::Position;

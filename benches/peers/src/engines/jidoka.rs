@@ -2,11 +2,10 @@
 
 use std::sync::Arc;
 
-use jidoka::base::{Lsn, Timestamp};
 use jidoka::store::{Batch, Keyspace, Store};
 use jidoka::vfs::Runtime;
 use jidoka::wal::format::Kind;
-use jidoka::wal::{Appending, Deadline, OpenSettings, Payload, Wal};
+use jidoka::wal::{OpenSettings, Wal};
 
 use crate::Outcome;
 use crate::committer::Committer;
@@ -56,17 +55,6 @@ struct OpenedLog {
     replayed: u64,
 }
 
-/// Nothing is refused, and nothing is applied.
-struct Unconditional;
-
-impl Appending for Unconditional {
-    fn check(&mut self) -> jidoka::base::Result<()> {
-        Ok(())
-    }
-
-    fn appended(&mut self, _: Lsn, _: Timestamp) {}
-}
-
 pub fn open_log(setup: &Setup<'_>) -> Outcome<Arc<dyn Engine>> {
     let mut replayed = 0;
     let log = Wal::open(
@@ -85,9 +73,8 @@ impl Engine for OpenedLog {
     fn commit(&self, entries: &[Entry], wanted: Durability) -> Outcome<()> {
         let mut bytes = Vec::with_capacity(entries.len() * 512);
         flatten(entries, &mut bytes);
-        let payload = Payload::new(bytes);
-        let appended = self.log.append(&payload, durability(wanted), &mut Unconditional)?;
-        Ok(self.log.wait(&appended, Deadline::NONE)?)
+        self.log.commit(bytes, durability(wanted))?;
+        Ok(())
     }
 
     fn shown(&self, _: &Key) -> Outcome<Shown> {
