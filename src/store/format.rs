@@ -29,6 +29,8 @@ pub const LAYOUTS: &[Layout] = &[
 const ITEM_ORIGIN: u8 = 1;
 const ITEM_REQUEST: u8 = 2;
 const FLAG_REQUIRED: u8 = 1;
+/// Bytes of an operation before its key and value.
+const OPERATION_HEADER: usize = 16;
 const OPERATION_PUT: u8 = 1;
 const OPERATION_DELETE: u8 = 2;
 
@@ -86,6 +88,12 @@ impl<'a> Entry<'a> {
     const fn address(&self) -> (KeyspaceId, &'a [u8]) {
         (self.keyspace, self.key)
     }
+
+    /// Bytes of its operation.
+    const fn encoded_len(&self) -> usize {
+        let (Change::Put(value) | Change::Delete(value)) = self.change;
+        OPERATION_HEADER + self.key.len() + value.len()
+    }
 }
 
 /// A decoded commit.
@@ -124,7 +132,7 @@ impl From<Malformed> for DecodeFault {
 pub fn encode<'a>(
     origin: &Origin,
     request: Option<Request<'_>>,
-    entries: impl ExactSizeIterator<Item = Entry<'a>>,
+    entries: impl ExactSizeIterator<Item = Entry<'a>> + Clone,
 ) -> Vec<u8> {
     let mut area = Vec::new();
     if !origin.is_empty() {
@@ -140,7 +148,8 @@ pub fn encode<'a>(
         put_sized(&mut body, request.reply);
         put_item(&mut area, ITEM_REQUEST, &body);
     }
-    let mut payload = Vec::with_capacity(area.len() + 8 + 256 * entries.len());
+    let operations_len: usize = entries.clone().map(|entry| entry.encoded_len()).sum();
+    let mut payload = Vec::with_capacity(4 + area.len() + 4 + operations_len);
     put_sized(&mut payload, &area);
     payload.extend_from_slice(&narrow(entries.len()).to_le_bytes());
     for entry in entries {
@@ -176,7 +185,7 @@ pub fn decode(payload: &[u8]) -> Result<Decoded<'_>, DecodeFault> {
         return Err(cursor.malformed("more operations than a batch can hold").into());
     }
     // The count is from outside: what it promises must fit in what is there (L9).
-    decoded.entries.reserve(count.min(cursor.remaining() / 16));
+    decoded.entries.reserve(count.min(cursor.remaining() / OPERATION_HEADER));
     for _ in 0..count {
         let unordered = "the operations are not in order of keyspace and key, each once";
         let unordered = cursor.malformed(unordered);

@@ -72,7 +72,7 @@ fn prepare(inner: &Inner, batch: &Batch) -> Result<Prepared> {
     }
     resolved.sort_by(|a, b| (a.keyspace, a.key).cmp(&(b.keyspace, b.key)));
     let request = batch.request.as_ref().map(|(id, reply)| Request { id, reply });
-    let bytes = encode(&batch.origin, request, resolved.into_iter());
+    let bytes = encode(&batch.origin, request, resolved.iter().copied());
     Ok(Prepared { payload: Payload::new(bytes), expected })
 }
 
