@@ -134,6 +134,31 @@ fn differences(page: &[Layout], code: CodeLayouts<'_>) -> Vec<String> {
     found
 }
 
+/// What a page says of versions: its title, the last row of its table of versions, and the meaning
+/// of each field `version`, each with the heading it stands under.
+fn versions(page: &str) -> Vec<(String, Option<u32>)> {
+    let (mut heading, mut newest, mut found) = (String::new(), None, Vec::new());
+    for line in page.lines() {
+        if let Some(title) = line.strip_prefix("# ") {
+            let version = title.rsplit_once(", version ").and_then(|(_, told)| told.parse().ok());
+            found.push(("title".to_owned(), version));
+        } else if line.starts_with('#') {
+            line.trim_start_matches('#').trim().clone_into(&mut heading);
+        }
+        match cells(line).as_deref() {
+            Some([_, _, "version", _, meaning, ..]) => {
+                found.push((heading.clone(), meaning.parse().ok()));
+            }
+            Some([version, _]) if heading == "Versions" => {
+                newest = version.parse().ok().or(newest);
+            }
+            _ => {}
+        }
+    }
+    found.push(("Versions".to_owned(), newest));
+    found
+}
+
 /// The text of `docs/format/<name>`, for every page there is.
 fn pages() -> Vec<(String, String)> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/format");
@@ -171,6 +196,32 @@ fn every_page_says_what_its_code_says() {
 }
 
 #[test]
+fn every_page_says_the_versions_that_its_code_writes() {
+    use jidoka::wal::{first, format, identity, salvage::plan, saved};
+    let told = |name: &str| {
+        let (_, text) = pages().into_iter().find(|(path, _)| path == name).unwrap();
+        versions(&text)
+    };
+    let expected = |fields: &[(&str, u32)]| -> Vec<(String, Option<u32>)> {
+        let page = fields[0].1;
+        let all = [&[("title", page)], fields, &[("Versions", page)]].concat();
+        all.into_iter().map(|(heading, version)| (heading.to_owned(), Some(version))).collect()
+    };
+    let log = [
+        ("Segment header", format::VERSION),
+        ("Saved tail", saved::VERSION),
+        ("Salvage plan", plan::VERSION),
+        ("Beginning of the log", first::VERSION),
+    ];
+    assert_eq!(told("wal.md"), expected(&log));
+    assert_eq!(told("identity.md"), expected(&[("Identity", identity::VERSION)]));
+    let copy = jidoka::archive::format::VERSION;
+    assert_eq!(told("copy.md"), expected(&[("Range header", copy), ("End", copy)]));
+    let document = u32::from(jidoka::doc::stored::VERSION);
+    assert_eq!(told("commit.md"), expected(&[("Document", document)]));
+}
+
+#[test]
 fn every_layout_of_every_page_is_contiguous() {
     for (name, page) in pages() {
         let layouts = parse(&page).unwrap_or_else(|error| panic!("docs/format/{name}: {error}"));
@@ -199,6 +250,26 @@ const TOY: &str = "\
 | 12 | 2 | length |
 | 14 | length | payload |
 ";
+
+const TOY_VERSIONS: &str = "\
+# Toy, version 2
+## Header
+| offset | size | field | type | meaning |
+|---|---|---|---|---|
+| 8 | 4 | version | u32 | two |
+## Versions
+| version | change |
+|---|---|
+| 1 | the first |
+| 2 | another |
+";
+
+#[test]
+fn versions_are_found_where_a_page_tells_them() {
+    let told = versions(TOY_VERSIONS);
+    let told: Vec<_> = told.iter().map(|(heading, version)| (&**heading, *version)).collect();
+    assert_eq!(told, [("title", Some(2)), ("Header", None), ("Versions", Some(2))]);
+}
 
 const TOY_CODE: CodeLayouts<'_> =
     &[("Header", &[("magic", 0, 4), ("seq", 4, 8)]), ("Body", &[("length", 12, 2)])];

@@ -47,6 +47,7 @@ fn input_page(bytes: &[u8]) -> Vec<u8> {
         segment_bytes: 8192,
         salt: Salt(7),
         former: jidoka::base::SegmentNumber(0),
+        read_compatible: 0,
     }
     .encode();
     let len = bytes.len().min(64);

@@ -4,6 +4,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use crate::base::codec::{Cursor, to_u64};
+use crate::base::limits::PAGE;
 use crate::base::{Error, ErrorKind, Lsn, Result, Seq};
 use crate::vfs::{FileExt, OpenMode, Runtime};
 use crate::wal::header::HeaderFault;
@@ -12,8 +13,7 @@ use crate::wal::reader::OwnedRecord;
 use crate::wal::scan::Position;
 
 use super::format::{
-    END_BYTES, End, RANGE_HEADER, RangeHeader, parse_range_name, range_bytes_max, range_name,
-    take_record,
+    End, RANGE_HEADER, RangeHeader, parse_range_name, range_bytes_max, range_name, take_record,
 };
 
 /// Name of the file that says whose copy it is.
@@ -60,7 +60,8 @@ impl Copy {
         }
         let bytes = read_file(path, COPY_NAME, FILE_BYTES_MAX, runtime)?.unwrap_or_default();
         let source = Identity::decode(&bytes).map_err(|fault| refused(fault, COPY_NAME))?;
-        let end = read_file(path, END_NAME, to_u64(END_BYTES), runtime)?
+        // A newer version's may be longer, and must be told from a damaged one.
+        let end = read_file(path, END_NAME, to_u64(PAGE), runtime)?
             .map(|bytes| End::decode(&bytes).map_err(|fault| refused(fault, END_NAME)))
             .transpose()?;
         if end.is_some_and(|end| end.store_id != source.store_id) {
@@ -186,9 +187,8 @@ fn not_a_copy(path: &Path) -> Error {
 
 fn refused(fault: HeaderFault, name: &str) -> Error {
     match fault {
-        HeaderFault::Newer => {
-            let what = "the copy was written by a newer version of jidoka; upgrade to read it";
-            Error::new(ErrorKind::Unsupported, what).at_path(name).at_offset(0)
+        HeaderFault::Unsupported(what) => {
+            Error::new(ErrorKind::Unsupported, what).at_path(name).at_offset(8)
         }
         HeaderFault::Damaged(what) => corrupt(what, name, 0),
     }

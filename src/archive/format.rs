@@ -8,9 +8,10 @@ use crate::base::{Lsn, SegmentNumber, Seq, StoreId, Term, Timestamp};
 use crate::wal::format::{Kind, Layout, RecordHeader, length_field};
 use crate::wal::header::HeaderFault;
 use crate::wal::reader::OwnedRecord;
+use crate::wal::version::{check, check_features};
 
-/// Version this build writes, and the newest it reads.
-const VERSION: u32 = 0;
+/// Version of a copy's files that this build writes, and the newest it reads.
+pub const VERSION: u32 = 1;
 pub(crate) const RANGE_MAGIC: &[u8; 8] = b"JIDOKARG";
 pub(crate) const END_MAGIC: &[u8; 8] = b"JIDOKAEN";
 
@@ -120,13 +121,11 @@ impl RangeHeader {
             };
             Ok((version, features, header))
         };
-        match read() {
-            Ok((version, features, _)) if version > VERSION || features != 0 => {
-                Err(HeaderFault::Newer)
-            }
-            Ok((.., header)) => Ok(header),
-            Err(_) => Err(HeaderFault::Damaged("the range's header is cut short")),
-        }
+        const SHORT: HeaderFault = HeaderFault::Damaged("the range's header is cut short");
+        let (version, features, header) = read().map_err(|_| SHORT)?;
+        check(version, VERSION)?;
+        check_features(features)?;
+        Ok(header)
     }
 }
 
@@ -189,11 +188,10 @@ impl End {
             };
             Ok((version, end))
         };
-        match read() {
-            Ok((version, _)) if version > VERSION => Err(HeaderFault::Newer),
-            Ok((_, end)) if bytes.len() == END_BYTES => Ok(end),
-            _ => Err(HeaderFault::Damaged("the end file has a wrong length")),
-        }
+        const WRONG: HeaderFault = HeaderFault::Damaged("the end file has a wrong length");
+        let (version, end) = read().map_err(|_| WRONG)?;
+        check(version, VERSION)?;
+        if bytes.len() == END_BYTES { Ok(end) } else { Err(WRONG) }
     }
 }
 
@@ -285,6 +283,7 @@ pub const RANGE_BYTES: u64 = 8 << 20;
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::wal::version::{NEWER, UNRELEASED};
 
     fn record() -> OwnedRecord {
         let header = RecordHeader {
@@ -341,6 +340,34 @@ mod tests {
             assert!(End::decode(&bytes).is_err(), "bit {bit}");
             bytes[bit / 8] ^= 1 << (bit % 8);
         }
+    }
+
+    #[test]
+    fn what_another_version_wrote_is_told_from_damage() {
+        let store_id = StoreId([3; 16]);
+        let (first, last) = (Lsn(1), Lsn(9));
+        let range =
+            RangeHeader { store_id, first, last, chain_before: 0, chain_after: 5, bytes: 77 };
+        let end = End { store_id, lsn: Lsn(9), chain: 5, time: Timestamp(8) };
+        let changed = |mut bytes: Vec<u8>, at: usize, value| {
+            bytes[at] = value;
+            let body = bytes.len() - 4;
+            let checksum = crc32c(&bytes[..body]).to_le_bytes();
+            bytes[body..].copy_from_slice(&checksum);
+            bytes
+        };
+        for (at, value, what) in [(8, 0, UNRELEASED), (8, 2, NEWER), (12, 1, NEWER)] {
+            let told = RangeHeader::decode(&changed(range.encode(), at, value));
+            assert_eq!(told, Err(HeaderFault::Unsupported(what)), "byte {at} is {value}");
+        }
+        for (version, what) in [(0, UNRELEASED), (2, NEWER)] {
+            let longer = [changed(end.encode(), 8, version), vec![7; 30]].concat();
+            assert_eq!(End::decode(&longer), Err(HeaderFault::Unsupported(what)), "{version}");
+        }
+        assert!(matches!(
+            End::decode(&[end.encode(), vec![0]].concat()),
+            Err(HeaderFault::Damaged(_))
+        ));
     }
 
     #[test]

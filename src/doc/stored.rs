@@ -12,7 +12,8 @@ use super::json;
 pub const LAYOUT: Layout =
     ("Document", &[("version", 0, 1), ("revision", 1, 8), ("sha256", 9, 32)]);
 
-const VERSION: u8 = 1;
+/// Version of a document's value that this build writes, and the only one it reads.
+pub const VERSION: u8 = 1;
 /// Bytes before the canonical JSON; alone, the note of a deleted document.
 const HEAD: usize = 41;
 

@@ -7,16 +7,17 @@ use std::sync::Arc;
 
 use crate::base::codec::{len_without_zeroes, to_u64, to_usize};
 use crate::base::limits::PAGE;
-use crate::base::{SegmentNumber, Seq};
+use crate::base::{Result, SegmentNumber, Seq};
 use crate::vfs::OpenMode;
 
 use super::format::{ALIGN, RECORD_HEADER, RECORDS_START, RecordHeader, Salt, page_floor};
-use super::header::SegmentHeader;
+use super::header::{HeaderFault, SegmentHeader};
 use super::overlaid::Overlaid;
 use super::rest::last_record_end;
 use super::saved::SavedTail;
 use super::scan::{Searched, Wanted, claims, search};
-use super::segment::SegmentDir;
+use super::segment::{SegmentDir, cannot_read, shown_path};
+use super::walk::unsupported;
 
 /// The bytes of a segment that are looked at now.
 #[derive(Debug)]
@@ -126,22 +127,28 @@ fn debris(segment: &Overlaid, window: &mut Window, from: u64) -> io::Result<u64>
 /// at or beyond `hole`; gives its place.
 ///
 /// # Errors
-/// As the file system says.
+/// `Io`; `Unsupported` for an intact header of another version, whose records may prove anything.
 pub(super) fn claim_in(
     dir: &SegmentDir,
     number: SegmentNumber,
     saved: &Arc<SavedTail>,
     hole: Seq,
-) -> io::Result<Option<u64>> {
+) -> Result<Option<u64>> {
+    let fail = |error| cannot_read("read", &shown_path(number), error);
     let mut window = Window { start: 0, bytes: Vec::new() };
-    let segment = Overlaid::open(dir, number, OpenMode::Read, saved, &mut window.bytes)?;
-    // A header that cannot be read belongs to a file that was never durable.
+    let segment = Overlaid::open(dir, number, OpenMode::Read, saved, &mut window.bytes);
+    let segment = segment.map_err(fail)?;
     let header = SegmentHeader::decode(window.bytes.get(..PAGE).unwrap_or(&window.bytes));
-    let Ok(header) = header else { return Ok(None) };
+    let header = match header {
+        Ok(header) => header,
+        // It belongs to a file that was never durable.
+        Err(HeaderFault::Damaged(_)) => return Ok(None),
+        Err(HeaderFault::Unsupported(what)) => return Err(unsupported(what, number, 8)),
+    };
     if header.store_id != dir.store_id || header.segment != number {
         return Ok(None);
     }
     let wanted = |header: &RecordHeader| claims(header, hole);
-    let found = find((&segment, header.salt), &mut window, RECORDS_START, &wanted)?;
+    let found = find((&segment, header.salt), &mut window, RECORDS_START, &wanted).map_err(fail)?;
     Ok(found.map(|(at, _)| at))
 }

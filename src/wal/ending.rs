@@ -9,14 +9,14 @@ use crate::vfs::{FileExt, OpenMode};
 
 use super::beyond::{Window, find};
 use super::format::{RECORDS_START, RecordHeader};
-use super::header::SegmentHeader;
+use super::header::{HeaderFault, SegmentHeader};
 use super::overlaid::Overlaid;
 use super::present::{SALVAGE_BEGUN, present};
 use super::reader::{LogReader, corrupt};
 use super::salvage;
 use super::scan::claims;
 use super::segment::{DIR_NAME, cannot_read, shown_path};
-use super::walk::TAIL_SHORT;
+use super::walk::{TAIL_SHORT, unsupported};
 
 impl LogReader {
     /// Decides, where [`LogReader::next`] found no more, whether this is the end or damage.
@@ -53,6 +53,7 @@ impl LogReader {
         let tail = self.segment.as_ref().map_or(SegmentNumber(0), |segment| segment.number);
         let present = present(&self.dir)?;
         if present.salvage_begun {
+            salvage::refuse_another_version(&self.dir)?;
             let path = PathBuf::from(DIR_NAME).join(salvage::plan::FILE_NAME);
             return Err(corrupt(SALVAGE_BEGUN).at_path(path).at_offset(0));
         }
@@ -71,7 +72,11 @@ impl LogReader {
                 Err(error) => return Err(fail(error)),
             };
             let page = window.bytes.get(..PAGE).unwrap_or(&window.bytes);
-            let Ok(header) = SegmentHeader::decode(page) else { continue };
+            let header = match SegmentHeader::decode(page) {
+                Ok(header) => header,
+                Err(HeaderFault::Damaged(_)) => continue,
+                Err(HeaderFault::Unsupported(what)) => return Err(unsupported(what, number, 8)),
+            };
             if header.store_id != self.dir.store_id {
                 continue;
             }

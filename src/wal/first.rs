@@ -20,11 +20,13 @@ use super::format::{
 use super::header::{HeaderFault, SegmentHeader};
 use super::scan::{Found, Position, read_record};
 use super::segment::{DIR_NAME, SegmentDir, shown_path};
+use super::version::check;
 
 /// Name of the file, in the log's directory.
 pub(crate) const FILE_NAME: &str = "FIRST";
 pub(crate) const MAGIC: &[u8; 8] = b"JIDOFRST";
-const VERSION: u32 = 0;
+/// Version this build writes, and the newest it reads.
+pub const VERSION: u32 = 1;
 const FILE_BYTES: usize = 104;
 
 /// The table of `docs/format/wal.md`, for the test that compares it.
@@ -91,7 +93,8 @@ impl First {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Self::ORIGIN),
             Err(error) => return Err(fail(error)),
         };
-        let bytes = match file.read_whole(to_u64(FILE_BYTES)) {
+        // A newer version's may be longer, and must be told from a damaged one.
+        let bytes = match file.read_whole(to_u64(PAGE)) {
             Err(error) if error.kind() == io::ErrorKind::FileTooLarge => {
                 return Err(corrupt("the file is longer than it was made"));
             }
@@ -102,9 +105,8 @@ impl First {
             Ok((store, first)) if store == dir.store_id => Ok(first),
             Ok(_) => Err(corrupt("the file belongs to another store")),
             Err(HeaderFault::Damaged(what)) => Err(corrupt(what)),
-            Err(HeaderFault::Newer) => {
-                let what = "the log was written by a newer version of jidoka; upgrade to open it";
-                Err(Error::new(ErrorKind::Unsupported, what).at_path(shown()))
+            Err(HeaderFault::Unsupported(what)) => {
+                Err(Error::new(ErrorKind::Unsupported, what).at_path(shown()).at_offset(8))
             }
         }
     }
@@ -214,7 +216,6 @@ pub fn decode(bytes: &[u8]) -> std::result::Result<(StoreId, First), HeaderFault
             chain: cursor.u64()?,
         };
         let (zero, checksum) = (zero | cursor.u32()?, cursor.u32()?);
-        cursor.finish()?;
         Ok(((magic, version, checksum, zero), store, segment, (salt, before), position))
     };
     let (seal, store, segment, (salt, before), position) = read().map_err(|_| SHORT)?;
@@ -225,8 +226,9 @@ pub fn decode(bytes: &[u8]) -> std::result::Result<(StoreId, First), HeaderFault
     if crc32c(bytes.get(..FILE_BYTES - 4).unwrap_or_default()) != checksum {
         return Err(HeaderFault::Damaged("the checksum of the file does not match"));
     }
-    if version > VERSION {
-        return Err(HeaderFault::Newer);
+    check(version, VERSION)?;
+    if bytes.len() != FILE_BYTES {
+        return Err(HeaderFault::Damaged("the file is longer than it was made"));
     }
     let ends = [segment.0, position.seq.0, position.lsn.0].contains(&u64::MAX);
     if zero != 0 || ends || segment <= First::ORIGIN.segment || salt == Salt(0) {
@@ -238,6 +240,7 @@ pub fn decode(bytes: &[u8]) -> std::result::Result<(StoreId, First), HeaderFault
 
 #[cfg(test)]
 mod tests {
+    use super::super::version::{NEWER, UNRELEASED};
     use super::*;
 
     const STORE: StoreId = StoreId([7; 16]);
@@ -279,13 +282,19 @@ mod tests {
     }
 
     #[test]
-    fn what_is_newer_is_told_apart_and_numbers_without_a_next_are_not_believed() {
+    fn another_version_is_told_apart_and_numbers_without_a_next_are_not_believed() {
         let changed = |at: usize, value: u64| {
             let mut bytes = first().encode(STORE);
             bytes[at..at + 8].copy_from_slice(&value.to_le_bytes());
             decode(&sealed(bytes))
         };
-        assert_eq!(changed(8, 1), Err(HeaderFault::Newer));
+        for (version, what) in [(0, UNRELEASED), (2, NEWER)] {
+            assert_eq!(changed(8, version), Err(HeaderFault::Unsupported(what)));
+        }
+        let mut longer = first().encode(STORE);
+        longer[8] = 2;
+        let longer = [sealed(longer), vec![7; 30]].concat();
+        assert_eq!(decode(&longer), Err(HeaderFault::Unsupported(NEWER)), "and longer");
         for (at, value) in [(32, 1), (32, u64::MAX), (40, 0), (56, u64::MAX), (64, u64::MAX)] {
             assert!(matches!(changed(at, value), Err(HeaderFault::Damaged(_))), "{at}");
         }

@@ -8,8 +8,8 @@ use crate::base::limits::PAGE;
 use crate::base::plant::{Plant, is_planted};
 use crate::base::{Lsn, SegmentNumber, Seq, Term, Timestamp};
 
-/// Version this build writes, and the newest it reads.
-pub const VERSION: u32 = 0;
+/// Version of a segment that this build writes, and the newest it reads.
+pub const VERSION: u32 = 1;
 
 /// Offset of the first record of a segment.
 pub const RECORDS_START: u64 = 4096;

@@ -8,6 +8,7 @@ use crate::base::limits::PAGE;
 use crate::base::{SegmentNumber, StoreId};
 
 use super::format::{Layout, Salt, VERSION};
+use super::version::{check, check_features};
 
 pub(crate) const MAGIC: &[u8; 8] = b"JIDOKWAL";
 
@@ -48,6 +49,9 @@ pub struct SegmentHeader {
     pub salt: Salt,
     /// The segment this file was before; 0 when it was made full of zeroes.
     pub former: SegmentNumber,
+    /// Features that a writer must know, and a reader need not. This build knows none: it writes 0,
+    /// and appends only where it finds 0.
+    pub read_compatible: u32,
 }
 
 /// Why a header page is not one of ours to read.
@@ -56,8 +60,9 @@ pub struct SegmentHeader {
 pub enum HeaderFault {
     /// Not what was written.
     Damaged(&'static str),
-    /// Written by a newer version, or needs a feature this build lacks.
-    Newer,
+    /// Intact, but of a version this build does not read, or with a feature it lacks; one of the
+    /// sentences of [`version`](super::version).
+    Unsupported(&'static str),
 }
 
 impl SegmentHeader {
@@ -67,7 +72,9 @@ impl SegmentHeader {
         let mut page = Vec::with_capacity(PAGE);
         page.extend_from_slice(MAGIC);
         page.extend_from_slice(&VERSION.to_le_bytes());
-        page.extend_from_slice(&[0; 12]); // no features yet
+        page.extend_from_slice(&[0; 4]); // nothing that anyone may ignore yet
+        page.extend_from_slice(&self.read_compatible.to_le_bytes());
+        page.extend_from_slice(&[0; 4]); // nor that every reader must know
         page.extend_from_slice(&self.store_id.0);
         page.extend_from_slice(&self.segment.0.to_le_bytes());
         page.extend_from_slice(&self.segment_bytes.to_le_bytes());
@@ -93,18 +100,20 @@ impl SegmentHeader {
         let mut read = || -> Result<_, Malformed> {
             let magic = cursor.array::<8>()?;
             let version = cursor.u32()?;
-            let features = (cursor.u32()?, cursor.u32()?, cursor.u32()?);
+            let (_compatible, read_compatible) = (cursor.u32()?, cursor.u32()?);
+            let incompatible = cursor.u32()?;
             let header = Self {
                 store_id: StoreId(cursor.array()?),
                 segment: SegmentNumber(cursor.u64()?),
                 segment_bytes: cursor.u64()?,
                 salt: Salt(cursor.u64()?),
                 former: SegmentNumber(cursor.u64()?),
+                read_compatible,
             };
             let reserved = cursor.bytes(CHECKSUM - 72)?;
-            Ok((magic, version, features, header, reserved, cursor.u32()?))
+            Ok((magic, (version, incompatible), header, reserved, cursor.u32()?))
         };
-        let (magic, version, features, header, reserved, checksum) = read().map_err(|_| SHORT)?;
+        let (magic, needs, header, reserved, checksum) = read().map_err(|_| SHORT)?;
         if &magic != MAGIC {
             return Err(HeaderFault::Damaged("the header page does not begin with JIDOKWAL"));
         }
@@ -112,10 +121,8 @@ impl SegmentHeader {
             return Err(HeaderFault::Damaged("the header checksum does not match"));
         }
         // Only an intact header can be trusted when it says that it is newer.
-        let (_compatible, read_compatible, incompatible) = features;
-        if version > VERSION || incompatible != 0 || read_compatible != 0 {
-            return Err(HeaderFault::Newer);
-        }
+        check(needs.0, VERSION)?;
+        check_features(needs.1)?;
         if !is_zero(reserved) || !is_zero(rest) || header.salt == Salt(0) {
             return Err(HeaderFault::Damaged("a reserved byte of the header page is not zero"));
         }
@@ -128,6 +135,7 @@ impl SegmentHeader {
 
 #[cfg(test)]
 mod tests {
+    use super::super::version::{NEWER, UNRELEASED};
     use super::*;
 
     #[test]
@@ -138,6 +146,7 @@ mod tests {
             segment_bytes: 8192,
             salt: Salt(99),
             former: SegmentNumber(2),
+            read_compatible: 0,
         };
         let mut page = header.encode();
         assert_eq!(SegmentHeader::decode(&page), Ok(header));
@@ -149,20 +158,23 @@ mod tests {
     }
 
     #[test]
-    fn an_intact_header_of_a_newer_version_is_told_apart_from_damage() {
+    fn an_intact_header_of_another_version_is_told_apart_from_damage() {
         let header = SegmentHeader {
             store_id: StoreId([7; 16]),
             segment: SegmentNumber(3),
             segment_bytes: 8192,
             salt: Salt(99),
             former: SegmentNumber(2),
+            read_compatible: 0,
         };
-        let mut page = header.encode();
-        page[8] = 1;
-        assert!(matches!(SegmentHeader::decode(&page), Err(HeaderFault::Damaged(_))));
-        let checksum = crc32c(&page[..CHECKSUM]).to_le_bytes();
-        page[CHECKSUM..CHECKSUM + 4].copy_from_slice(&checksum);
-        assert_eq!(SegmentHeader::decode(&page), Err(HeaderFault::Newer));
+        for (version, what) in [(0, UNRELEASED), (2, NEWER)] {
+            let mut page = header.encode();
+            page[8] = version;
+            assert!(matches!(SegmentHeader::decode(&page), Err(HeaderFault::Damaged(_))));
+            let checksum = crc32c(&page[..CHECKSUM]).to_le_bytes();
+            page[CHECKSUM..CHECKSUM + 4].copy_from_slice(&checksum);
+            assert_eq!(SegmentHeader::decode(&page), Err(HeaderFault::Unsupported(what)));
+        }
     }
 
     #[test]
@@ -173,6 +185,7 @@ mod tests {
             segment_bytes: 8192,
             salt: Salt(99),
             former: SegmentNumber(2),
+            read_compatible: 0,
         };
         let changed = |at: usize, salt| {
             let mut page = SegmentHeader { salt, ..header }.encode();
@@ -182,8 +195,10 @@ mod tests {
             SegmentHeader::decode(&page)
         };
         assert_eq!(changed(12, Salt(99)), Ok(header), "compatible");
-        assert_eq!(changed(16, Salt(99)), Err(HeaderFault::Newer), "read_compatible");
-        assert_eq!(changed(20, Salt(99)), Err(HeaderFault::Newer), "incompatible");
+        let for_readers = SegmentHeader { read_compatible: 1, ..header };
+        assert_eq!(changed(16, Salt(99)), Ok(for_readers), "read_compatible");
+        let refused = Err(HeaderFault::Unsupported(NEWER));
+        assert_eq!(changed(20, Salt(99)), refused, "incompatible");
         assert!(matches!(changed(64, Salt(99)), Err(HeaderFault::Damaged(_))), "former");
         assert!(matches!(changed(72, Salt(99)), Err(HeaderFault::Damaged(_))), "reserved");
         assert!(matches!(changed(507, Salt(99)), Err(HeaderFault::Damaged(_))), "reserved");

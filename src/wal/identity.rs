@@ -7,6 +7,7 @@ use crate::base::{Lsn, StoreId, Term, Timestamp};
 
 use super::format::Layout;
 use super::header::HeaderFault;
+use super::version::{check, check_features};
 
 /// Name of the file in the store's directory.
 pub const FILE_NAME: &str = "IDENTITY";
@@ -16,7 +17,8 @@ pub const ANCESTORS_MAX: u32 = 4096;
 pub const FILE_BYTES_MAX: u64 = 1 << 20;
 
 pub(crate) const MAGIC: &[u8; 8] = b"JIDOKAID";
-const VERSION: u32 = 0;
+/// Version this build writes, and the newest it reads.
+pub const VERSION: u32 = 1;
 
 /// The tables of `docs/format/identity.md`, for the test that compares them.
 pub const LAYOUTS: &[Layout] = &[
@@ -105,9 +107,8 @@ impl Identity {
         }
         let mut cursor = Cursor::new(body);
         let (version, features) = Self::decode_version(&mut cursor).map_err(|_| CUT)?;
-        if version > VERSION || features != 0 {
-            return Err(HeaderFault::Newer);
-        }
+        check(version, VERSION)?;
+        check_features(features)?;
         let identity = Self::decode_fields(&mut cursor)
             .map_err(|_| HeaderFault::Damaged("the identity file has a wrong length"))?;
         let term = identity.term.0;
@@ -145,6 +146,7 @@ impl Identity {
 
 #[cfg(test)]
 mod tests {
+    use super::super::version::{NEWER, UNRELEASED};
     use super::*;
 
     fn identity() -> Identity {
@@ -194,15 +196,16 @@ mod tests {
     }
 
     #[test]
-    fn an_intact_identity_of_a_newer_version_is_told_apart_from_an_impossible_one() {
-        for at in [8, 12] {
+    fn an_intact_identity_of_another_version_is_told_apart_from_an_impossible_one() {
+        for (at, value, what) in [(8, 2, NEWER), (12, 1, NEWER), (8, 0, UNRELEASED)] {
             let mut bytes = identity().encode();
-            bytes[at] = 1;
+            bytes[at] = value;
             assert!(matches!(Identity::decode(&bytes), Err(HeaderFault::Damaged(_))));
             let body = bytes.len() - 4;
             let checksum = crc32c(&bytes[..body]).to_le_bytes();
             bytes[body..].copy_from_slice(&checksum);
-            assert_eq!(Identity::decode(&bytes), Err(HeaderFault::Newer), "byte {at}");
+            let told = Identity::decode(&bytes);
+            assert_eq!(told, Err(HeaderFault::Unsupported(what)), "byte {at} is {value}");
         }
         for impossible in [
             Identity { segment_bytes: 8193, ..identity() },

@@ -82,6 +82,7 @@ mod ticker;
 pub mod truncation;
 mod turn;
 mod unsynced;
+pub mod version;
 pub mod vote;
 mod waiting;
 mod walk;

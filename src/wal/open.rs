@@ -76,6 +76,7 @@ pub(super) fn open(
     };
     let segments = SegmentDir::of_store(dir, runtime, &identity);
     let mut walked = walk(&segments, true, replay)?;
+    walked.refuse_to_write()?;
     let (label, decision) = decide(&observation(seen.files, &walked));
     let mut report = RecoveryReport {
         case: made.unwrap_or(label),
@@ -240,12 +241,9 @@ pub(super) fn look_for_identity(dir: &Path, runtime: &Runtime) -> Result<Option<
     };
     match Identity::decode(&bytes) {
         Ok(identity) => Ok(Some(identity)),
-        Err(HeaderFault::Newer) => Err(Error::new(
-            ErrorKind::Unsupported,
-            "the store was written by a newer version of jidoka; upgrade to open it",
-        )
-        .at_path(shown)
-        .at_offset(8)),
+        Err(HeaderFault::Unsupported(what)) => {
+            Err(Error::new(ErrorKind::Unsupported, what).at_path(shown).at_offset(8))
+        }
         Err(HeaderFault::Damaged(what)) => {
             hit(Mark::CaseE);
             let what = format!("{what}; restore a copy of this file or of the store (case @E)");

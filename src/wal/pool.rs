@@ -160,7 +160,9 @@ fn use_again(
         dir.random_salt()?
     };
     let (store_id, segment_bytes) = (dir.store_id, dir.segment_bytes);
-    let header = SegmentHeader { store_id, segment: number, segment_bytes, salt, former };
+    let read_compatible = 0;
+    let header =
+        SegmentHeader { store_id, segment: number, segment_bytes, salt, former, read_compatible };
     file.write_all_at(&header.encode(), 0)?;
     sync_twice(file.as_ref())?;
     dir.runtime.vfs.rename(&path, &dir.file_path(number))?;

@@ -293,9 +293,9 @@ impl LogReader {
         self.saved.lay_over((number, salt), 0, &mut page);
         let header = match SegmentHeader::decode(&page) {
             Ok(header) => header,
-            Err(HeaderFault::Newer) => {
-                let what = "the log was written by a newer version of jidoka; upgrade to read it";
-                return Err(Error::new(ErrorKind::Unsupported, what).at_path(shown_path(number)));
+            Err(HeaderFault::Unsupported(what)) => {
+                let error = Error::new(ErrorKind::Unsupported, what);
+                return Err(error.at_path(shown_path(number)).at_offset(8));
             }
             Err(HeaderFault::Damaged(what)) => return Err(bad_header(what, number)),
         };

@@ -66,6 +66,7 @@ mod tests {
             segment_bytes: 8192,
             salt: Salt(90),
             former: SegmentNumber(former),
+            read_compatible: 0,
         };
         let mut bytes = header.encode();
         bytes.resize(8192, 0);

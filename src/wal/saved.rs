@@ -18,13 +18,16 @@ use crate::base::{Error, ErrorKind, Result, SegmentNumber, StoreId};
 use crate::vfs::{FileExt, OpenMode, replace_file};
 
 use super::format::{Layout, Salt};
+use super::header::HeaderFault;
 use super::present::segments_present;
 use super::segment::{DIR_NAME, SegmentDir, cannot_read};
+use super::version::check;
 
 /// Name of the file, in the log's directory.
 pub(crate) const FILE_NAME: &str = "TAIL";
 pub(crate) const MAGIC: &[u8; 8] = b"JIDOTAIL";
-const VERSION: u32 = 0;
+/// Version this build writes, and the newest it reads.
+pub const VERSION: u32 = 1;
 /// Bytes before the parts.
 const HEADER: usize = 48;
 const PART_HEADER: usize = 32;
@@ -105,12 +108,10 @@ impl SavedTail {
         let bytes = file.read_whole(most).map_err(fail)?;
         match decode(&bytes, dir.store_id) {
             Ok(parts) => Ok(Self(parts)),
-            Err(Unusable::Newer) => {
-                let what = "the end of the log was saved by a newer version of jidoka; open the \
-                            store with that version first";
-                Err(Error::new(ErrorKind::Unsupported, what).at_path(shown()))
+            Err(HeaderFault::Unsupported(what)) => {
+                Err(Error::new(ErrorKind::Unsupported, what).at_path(shown()).at_offset(8))
             }
-            Err(Unusable::NotOurs) => Ok(Self::default()),
+            Err(HeaderFault::Damaged(_)) => Ok(Self::default()),
         }
     }
 
@@ -186,46 +187,40 @@ fn encode(store: StoreId, parts: &[Part]) -> Vec<u8> {
     file
 }
 
-/// Why bytes are not a saved tail to be used.
-#[derive(Debug, PartialEq, Eq)]
-enum Unusable {
-    /// Torn, rotten, or of another store.
-    NotOurs,
-    /// Whole, and of a version this build does not know.
-    Newer,
-}
+/// Torn, rotten, or of another store.
+const NOT_OURS: HeaderFault =
+    HeaderFault::Damaged("it is not a whole saved tail, and recovery ignores it");
 
 /// The parts of a whole saved tail of `store`.
-fn decode(bytes: &[u8], store: StoreId) -> std::result::Result<Vec<Part>, Unusable> {
+fn decode(bytes: &[u8], store: StoreId) -> std::result::Result<Vec<Part>, HeaderFault> {
     let (owner, parts) = decode_any(bytes)?;
-    if owner == store { Ok(parts) } else { Err(Unusable::NotOurs) }
+    if owner == store { Ok(parts) } else { Err(NOT_OURS) }
 }
 
-/// The store of a saved tail, and the segment, offset and length of each part, for looking;
-/// `None` when the bytes are not a whole one.
-#[must_use]
-pub fn describe(bytes: &[u8]) -> Option<(StoreId, Vec<SavedPlace>)> {
-    let (store, parts) = decode_any(bytes).ok()?;
+/// The store of a saved tail, and the segment, offset and length of each part, for looking.
+///
+/// # Errors
+/// [`HeaderFault`]; never panics, whatever the bytes are.
+pub fn describe(bytes: &[u8]) -> std::result::Result<(StoreId, Vec<SavedPlace>), HeaderFault> {
+    let (store, parts) = decode_any(bytes)?;
     let place = |part: &Part| (part.segment, part.offset, to_u64(part.bytes.len()));
-    Some((store, parts.iter().map(place).collect()))
+    Ok((store, parts.iter().map(place).collect()))
 }
 
-fn decode_any(bytes: &[u8]) -> std::result::Result<(StoreId, Vec<Part>), Unusable> {
-    let (header, body) = bytes.split_at_checked(HEADER).ok_or(Unusable::NotOurs)?;
-    let (version, count, store, hash) = sealed(header).map_err(|_| Unusable::NotOurs)?;
-    if version > VERSION {
-        return Err(Unusable::Newer);
-    }
+fn decode_any(bytes: &[u8]) -> std::result::Result<(StoreId, Vec<Part>), HeaderFault> {
+    let (header, body) = bytes.split_at_checked(HEADER).ok_or(NOT_OURS)?;
+    let (version, count, store, hash) = sealed(header).map_err(|_| NOT_OURS)?;
+    check(version, VERSION)?;
     if hash != hash64(body) {
-        return Err(Unusable::NotOurs);
+        return Err(NOT_OURS);
     }
     let mut cursor = Cursor::new(body);
     let mut parts = Vec::new();
     while cursor.remaining() >= PART_HEADER {
-        parts.push(part(&mut cursor).map_err(|_| Unusable::NotOurs)?);
+        parts.push(part(&mut cursor).map_err(|_| NOT_OURS)?);
     }
     let all = cursor.finish().is_ok() && to_u64(parts.len()) == u64::from(count);
-    if all { Ok((store, parts)) } else { Err(Unusable::NotOurs) }
+    if all { Ok((store, parts)) } else { Err(NOT_OURS) }
 }
 
 /// Version, number of parts, store and body's hash of an intact header.
@@ -251,6 +246,7 @@ fn part(cursor: &mut Cursor<'_>) -> std::result::Result<Part, Malformed> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::version::{NEWER, UNRELEASED};
     use super::*;
 
     const STORE: StoreId = StoreId([7; 16]);
@@ -267,25 +263,27 @@ mod tests {
     fn what_was_saved_is_read_back_and_any_flipped_bit_is_nothing() {
         let bytes = encode(STORE, &parts());
         assert_eq!(decode(&bytes, STORE), Ok(parts()));
-        assert_eq!(decode(&bytes, StoreId([8; 16])), Err(Unusable::NotOurs));
+        assert_eq!(decode(&bytes, StoreId([8; 16])), Err(NOT_OURS));
         for len in 0..bytes.len() {
-            assert_eq!(decode(&bytes[..len], STORE), Err(Unusable::NotOurs), "cut at {len}");
+            assert_eq!(decode(&bytes[..len], STORE), Err(NOT_OURS), "cut at {len}");
         }
         for bit in 0..bytes.len() * 8 {
             let mut flipped = bytes.clone();
             flipped[bit / 8] ^= 1 << (bit % 8);
-            assert_eq!(decode(&flipped, STORE), Err(Unusable::NotOurs), "bit {bit}");
+            assert_eq!(decode(&flipped, STORE), Err(NOT_OURS), "bit {bit}");
         }
     }
 
     #[test]
-    fn a_newer_version_is_told_only_by_an_intact_header() {
-        let mut bytes = encode(STORE, &parts());
-        bytes[8] = 1;
-        assert_eq!(decode(&bytes, STORE), Err(Unusable::NotOurs));
-        let checksum = crc32c(&bytes[..HEADER - 4]).to_le_bytes();
-        bytes[HEADER - 4..HEADER].copy_from_slice(&checksum);
-        assert_eq!(decode(&bytes, STORE), Err(Unusable::Newer));
+    fn another_version_is_told_only_by_an_intact_header() {
+        for (version, what) in [(0, UNRELEASED), (2, NEWER)] {
+            let mut bytes = encode(STORE, &parts());
+            bytes[8] = version;
+            assert_eq!(decode(&bytes, STORE), Err(NOT_OURS));
+            let checksum = crc32c(&bytes[..HEADER - 4]).to_le_bytes();
+            bytes[HEADER - 4..HEADER].copy_from_slice(&checksum);
+            assert_eq!(decode(&bytes, STORE), Err(HeaderFault::Unsupported(what)));
+        }
     }
 
     #[test]

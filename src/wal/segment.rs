@@ -197,6 +197,7 @@ impl SegmentDir {
             segment_bytes: self.segment_bytes,
             salt,
             former: SegmentNumber(0),
+            read_compatible: 0,
         };
         file.write_all_at(&header.encode(), 0)?;
         if self.runtime.vfs.overwrites_in_place(&self.path) {

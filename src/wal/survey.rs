@@ -24,7 +24,7 @@ use super::salvage;
 use super::saved::SavedTail;
 use super::scan::{Found, Neighbours, Position, Record, Wanted, claims, read_fitting, read_record};
 use super::segment::{DIR_NAME, SegmentDir, cannot_read, shown_path};
-use super::walk::{Replay, TAIL_SHORT};
+use super::walk::{Replay, TAIL_SHORT, unsupported};
 
 /// A place that is not what was written.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -113,6 +113,7 @@ impl Surveyor<'_, '_> {
         let (mut believed, mut bytes) = (Vec::new(), Vec::new());
         let present = present(self.dir)?;
         if present.salvage_begun {
+            salvage::refuse_another_version(self.dir)?;
             let path = PathBuf::from(DIR_NAME).join(salvage::plan::FILE_NAME);
             let (offset, what) = (Some(0), SALVAGE_BEGUN.to_owned());
             self.survey.damage.push(Damage { path, offset, lsn: None, what });
@@ -140,7 +141,8 @@ impl Surveyor<'_, '_> {
                 }
                 Ok(_) => "the segment's header is that of another segment",
                 Err(HeaderFault::Damaged(what)) => what,
-                Err(HeaderFault::Newer) => "the segment was written by a newer version",
+                // Nothing behind it can be told from damage.
+                Err(HeaderFault::Unsupported(what)) => return Err(unsupported(what, number, 8)),
             };
             self.damaged(number, 0, what);
         }
@@ -257,8 +259,7 @@ impl Surveyor<'_, '_> {
             return Ok(true);
         }
         for Believed { number, .. } in later {
-            let fail = |error| cannot_read("read", &shown_path(*number), error);
-            if claim_in(self.dir, *number, &self.saved, hole).map_err(fail)?.is_some() {
+            if claim_in(self.dir, *number, &self.saved, hole)?.is_some() {
                 return Ok(true);
             }
         }

@@ -27,6 +27,7 @@ use super::salvage;
 use super::saved::SavedTail;
 use super::scan::{Neighbours, Position, Record, claims};
 use super::segment::{DIR_NAME, Segment, SegmentDir, cannot_read, shown_path};
+use super::version::READ_ONLY;
 
 /// A segment is made whole before it is named, and given back only after its end is.
 pub(super) const TAIL_SHORT: &str = "the log ends in a segment that is shorter than it was made";
@@ -63,6 +64,8 @@ pub(super) struct Walked {
     pub(super) predecessor: Option<Segment>,
     /// Where the log begins.
     pub(super) first: First,
+    /// The first segment with a feature that a writer must know, and this build does not.
+    read_only_from: Option<SegmentNumber>,
 }
 
 impl Walked {
@@ -82,7 +85,17 @@ impl Walked {
             records: 0,
             bytes: 0,
             predecessor: None,
+            read_only_from: None,
         }
+    }
+
+    /// Refuses to write to a log that this build can only read.
+    ///
+    /// # Errors
+    /// `Unsupported`, with the segment that says so.
+    pub(super) fn refuse_to_write(&self) -> Result<()> {
+        let number = self.read_only_from.map(|number| unsupported(READ_ONLY, number, 16));
+        number.map_or(Ok(()), Err)
     }
 
     fn damaged(&mut self, chain: ChainSeen, what: impl Into<String>, path: PathBuf, offset: u64) {
@@ -120,6 +133,7 @@ pub(super) fn walk(dir: &SegmentDir, writable: bool, replay: &mut Replay<'_>) ->
     let first = First::load(dir)?;
     let mut walked = walk_segments(dir, (first, present.segments), writable, replay)?;
     if present.salvage_begun {
+        salvage::refuse_another_version(dir)?;
         walked.claimed = false;
         let path = PathBuf::from(DIR_NAME).join(salvage::plan::FILE_NAME);
         walked.damaged(ChainSeen::SalvageBegun, SALVAGE_BEGUN, path, 0);
@@ -269,7 +283,10 @@ fn stopped(
     (number, offset): (SegmentNumber, u64),
     fault: RecordFault,
 ) -> Result<SegmentEnds> {
-    let RecordFault::Invalid(what) = fault else { return Err(newer(number, offset)) };
+    let RecordFault::Invalid(what) = fault else {
+        let what = "the record was written by a newer version of jidoka; upgrade to open it";
+        return Err(unsupported(what, number, offset));
+    };
     let path = shown_path(number);
     walked.damage = Some(Damage { what: what.to_owned(), path, offset });
     Ok(SegmentEnds::Log)
@@ -302,13 +319,17 @@ fn open_segment(
             mismatch.map(|what| (ChainSeen::HeaderForeign, what))
         }
         Err(HeaderFault::Damaged(what)) => Some((ChainSeen::HeaderDamaged, *what)),
-        Err(HeaderFault::Newer) => return Err(newer(number, 0)),
+        Err(HeaderFault::Unsupported(what)) => return Err(unsupported(what, number, 8)),
     };
     if let Some((chain, what)) = wrong {
         walked.damaged(chain, what, shown_path(number), 0);
         return Ok(None);
     }
-    Ok(header.ok().map(|header| header.salt))
+    let Ok(header) = header else { return Ok(None) };
+    if header.read_compatible != 0 {
+        walked.read_only_from.get_or_insert(number);
+    }
+    Ok(Some(header.salt))
 }
 
 fn header_mismatch(
@@ -330,13 +351,9 @@ fn header_mismatch(
     }
 }
 
-fn newer(number: SegmentNumber, offset: u64) -> Error {
-    Error::new(
-        ErrorKind::Unsupported,
-        "the log was written by a newer version of jidoka; upgrade to open it",
-    )
-    .at_path(shown_path(number))
-    .at_offset(offset)
+/// The refusal of what is intact, and not this build's to read or to write.
+pub(super) fn unsupported(what: &'static str, number: SegmentNumber, offset: u64) -> Error {
+    Error::new(ErrorKind::Unsupported, what).at_path(shown_path(number)).at_offset(offset)
 }
 
 /// Looks at what follows the last valid record: here, and in segments nobody names.
@@ -367,8 +384,7 @@ fn look_beyond(
         if walked.claimed {
             break;
         }
-        let fail = |error| cannot_read("read", &shown_path(*later), error);
-        walked.claimed = claim_in(dir, *later, saved, hole).map_err(fail)?.is_some();
+        walked.claimed = claim_in(dir, *later, saved, hole)?.is_some();
     }
     Ok(())
 }

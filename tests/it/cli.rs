@@ -392,7 +392,7 @@ fn a_store_of_a_newer_format_is_refused_and_left_alone() {
     put(&store, "c", "a", &json!(1));
     let identity = store.join("IDENTITY");
     let mut bytes = fs::read(&identity).unwrap();
-    bytes[8] = 1;
+    bytes[8] = 2;
     let body = bytes.len() - 4;
     let checksum = crc32c(&bytes[..body]).to_le_bytes();
     bytes[body..].copy_from_slice(&checksum);

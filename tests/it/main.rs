@@ -48,3 +48,4 @@ mod sync_failures;
 mod traps;
 mod truncation;
 mod verify;
+mod versions;

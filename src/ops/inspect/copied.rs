@@ -21,7 +21,7 @@ pub(super) fn range(
             said.damaged(0, None, what);
             return Ok(said);
         }
-        Err(newer) => return Err(newer),
+        Err(unsupported) => return Err(unsupported),
     };
     said.fact("store_id", header.store_id.to_string());
     said.fact("first_lsn", header.first.0);

@@ -47,7 +47,7 @@ const MAGICS: [(&[u8; 8], Kind); 7] = [
 /// Says what the file `path` is and whether it is whole.
 ///
 /// # Errors
-/// `NotFound`, `Invalid` when it is no file of a store or a copy, `Unsupported` when a newer
+/// `NotFound`, `Invalid` when it is no file of a store or a copy, `Unsupported` when another
 /// version wrote it, `Io`. Damage is in the report, not an error.
 ///
 /// # Cost
@@ -78,17 +78,14 @@ pub fn inspect(path: &Path, runtime: &Runtime) -> Result<Inspected> {
         Kind::Segment => segment::inspect(&bytes, size, parse_file_name(&name)),
         Kind::Identity => small::identity(&bytes),
         Kind::Tail => small::tail(&bytes),
-        Kind::Plan => Ok(small::plan(&bytes)),
+        Kind::Plan => small::plan(&bytes),
         Kind::First => small::first(&bytes),
         Kind::Range => copied::range(&bytes, size, parse_range_name(&name)),
         Kind::End => small::end(&bytes),
         Kind::Lock => Ok(small::lock(&bytes)),
     };
     let mut said = said.map_err(|fault| match fault {
-        HeaderFault::Newer => {
-            let what = "the file was written by a newer version of jidoka; upgrade to read it";
-            Error::new(ErrorKind::Unsupported, what).at_path(path)
-        }
+        HeaderFault::Unsupported(what) => Error::new(ErrorKind::Unsupported, what).at_path(path),
         HeaderFault::Damaged(what) => Error::new(ErrorKind::Corrupt, what).at_path(path),
     })?;
     said.facts.insert(0, ("file_bytes", size.into()));

@@ -10,6 +10,7 @@ use crate::wal::header::{HeaderFault, SegmentHeader};
 use crate::wal::identity::segment_bytes_are_legal;
 use crate::wal::rest::torn_bytes;
 use crate::wal::scan::{Found, Neighbours, Position, Record, find_claim, find_record, read_record};
+use crate::wal::version::NEWER;
 use crate::wal::{Committed, Vote};
 
 use super::report::Inspected;
@@ -27,7 +28,7 @@ pub(super) fn inspect(
             said.damaged(0, None, what);
             return Ok(said);
         }
-        Err(newer) => return Err(newer),
+        Err(unsupported) => return Err(unsupported),
     };
     said.fact("store_id", header.store_id.to_string());
     said.fact("segment", header.segment.0);
@@ -98,7 +99,7 @@ impl<'a> Walk<'a> {
         while self.successor.is_none() {
             let what = match self.step() {
                 Ok(()) => continue,
-                Err(RecordFault::Newer) => return Err(HeaderFault::Newer),
+                Err(RecordFault::Newer) => return Err(HeaderFault::Unsupported(NEWER)),
                 Err(RecordFault::Invalid(what)) => what,
             };
             if said.is_full() || !self.leap(what, said) {

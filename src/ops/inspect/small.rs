@@ -11,7 +11,7 @@ use crate::wal::saved::{self, SavedPlace};
 
 use super::report::Inspected;
 
-/// Damage goes into the report; a newer version is the caller's to refuse.
+/// Damage goes into the report; another version is the caller's to refuse.
 type Said = Result<Inspected, HeaderFault>;
 
 pub(super) fn identity(bytes: &[u8]) -> Said {
@@ -28,7 +28,7 @@ pub(super) fn identity(bytes: &[u8]) -> Said {
             said.fact("ancestors", ancestors.collect::<Vec<Value>>());
         }
         Err(HeaderFault::Damaged(what)) => said.damaged(0, None, what),
-        Err(newer) => return Err(newer),
+        Err(unsupported) => return Err(unsupported),
     }
     Ok(said)
 }
@@ -43,7 +43,7 @@ pub(super) fn end(bytes: &[u8]) -> Said {
             said.fact("chain", format!("{:016x}", end.chain));
         }
         Err(HeaderFault::Damaged(what)) => said.damaged(0, None, what),
-        Err(newer) => return Err(newer),
+        Err(unsupported) => return Err(unsupported),
     }
     Ok(said)
 }
@@ -51,7 +51,7 @@ pub(super) fn end(bytes: &[u8]) -> Said {
 pub(super) fn tail(bytes: &[u8]) -> Said {
     let mut said = Inspected::new("saved end of the log");
     match saved::describe(bytes) {
-        Some((store_id, parts)) => {
+        Ok((store_id, parts)) => {
             said.fact("store_id", store_id.to_string());
             let part = |place: &SavedPlace| {
                 let (segment, offset, bytes) = place;
@@ -59,18 +59,17 @@ pub(super) fn tail(bytes: &[u8]) -> Said {
             };
             said.fact("parts", parts.iter().map(part).collect::<Vec<Value>>());
         }
-        None => {
-            said.damaged(0, None, "it is not a whole saved tail, and recovery ignores it");
-        }
+        Err(HeaderFault::Damaged(what)) => said.damaged(0, None, what),
+        Err(unsupported) => return Err(unsupported),
     }
     Ok(said)
 }
 
 /// A log with a plan beside it is refused, so a plan that cannot be read is damage.
-pub(super) fn plan(bytes: &[u8]) -> Inspected {
+pub(super) fn plan(bytes: &[u8]) -> Said {
     let mut said = Inspected::new("plan of a salvage that did not end");
     match Plan::decode(bytes) {
-        Some(plan) => {
+        Ok(plan) => {
             said.fact("store_id", plan.store_id.to_string());
             said.fact("quarantine", plan.quarantine);
             said.fact("segment", plan.segment.0);
@@ -79,9 +78,10 @@ pub(super) fn plan(bytes: &[u8]) -> Inspected {
             said.fact("lost_lsn", plan.lost.0);
             said.fact("term", plan.term.0);
         }
-        None => said.damaged(0, None, "it is no plan that a salvage of this version wrote"),
+        Err(HeaderFault::Damaged(what)) => said.damaged(0, None, what),
+        Err(unsupported) => return Err(unsupported),
     }
-    said
+    Ok(said)
 }
 
 pub(super) fn first(bytes: &[u8]) -> Said {
@@ -97,7 +97,7 @@ pub(super) fn first(bytes: &[u8]) -> Said {
             said.fact("time", first.position.time.to_string());
         }
         Err(HeaderFault::Damaged(what)) => said.damaged(0, None, what),
-        Err(newer) => return Err(newer),
+        Err(unsupported) => return Err(unsupported),
     }
     Ok(said)
 }

@@ -8,6 +8,7 @@ use crate::base::{Error, ErrorKind, Lsn, Result, SegmentNumber, Term};
 use crate::vfs::{File, FileExt, OpenMode};
 use crate::wal::first;
 use crate::wal::format::Kind;
+use crate::wal::header::HeaderFault;
 use crate::wal::identity::{self, Identity};
 use crate::wal::open::observation;
 use crate::wal::present::segments_present;
@@ -62,6 +63,7 @@ pub(super) fn find(
         ended_at = (record.header.kind == Kind::SegmentEnd).then_some(record.offset);
         Ok(())
     })?;
+    walked.refuse_to_write()?;
     let (_, decision) = decide(&observation(FilesSeen::Records, &walked));
     let Some(told) = walked.damage.as_ref().filter(|_| decision == Decision::Damage) else {
         return Ok(None);
@@ -184,20 +186,38 @@ fn content_end(file: &dyn File) -> std::io::Result<u64> {
     }
 }
 
+/// Refuses a salvage that another version began, which is that one's to end.
+///
+/// # Errors
+/// `Unsupported`; what else is wrong with the plan is for whoever carries it out.
+pub(in super::super) fn refuse_another_version(segments: &SegmentDir) -> Result<()> {
+    match begun(segments) {
+        Err(error) if error.kind() == ErrorKind::Unsupported => Err(error),
+        _ => Ok(()),
+    }
+}
+
 /// The plan of a salvage that was begun and did not end.
 ///
 /// # Errors
-/// `Io`; `Corrupt` when there is one that cannot be read.
+/// `Io`; `Unsupported` when another version began it; `Corrupt` when it cannot be read.
 pub(super) fn begun(segments: &SegmentDir) -> Result<Option<Plan>> {
     let shown = Path::new(DIR_NAME).join(super::plan::FILE_NAME);
     let path = segments.path.join(super::plan::FILE_NAME);
+    // A newer version's may be longer, and must be told from a damaged one.
     let bytes = match segments.runtime.vfs.open(&path, OpenMode::Read) {
-        Ok(file) => file.read_whole(to_u64(super::plan::FILE_BYTES)),
+        Ok(file) => file.read_whole(to_u64(PAGE)),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
         Err(error) => Err(error),
     };
     let plan = match bytes {
-        Ok(bytes) => Plan::decode(&bytes).filter(|plan| plan.store_id == segments.store_id),
+        Ok(bytes) => match Plan::decode(&bytes) {
+            Ok(plan) => Some(plan).filter(|plan| plan.store_id == segments.store_id),
+            Err(HeaderFault::Damaged(_)) => None,
+            Err(HeaderFault::Unsupported(what)) => {
+                return Err(Error::new(ErrorKind::Unsupported, what).at_path(shown).at_offset(8));
+            }
+        },
         Err(error) if error.kind() == std::io::ErrorKind::FileTooLarge => None,
         Err(error) => return Err(cannot_read("read", &shown, error)),
     };

@@ -24,5 +24,6 @@ mod quarantine;
 mod steps;
 
 pub use find::Loss;
+pub(super) use find::refuse_another_version;
 pub use quarantine::QUARANTINE;
 pub use steps::{SalvageReport, salvage_log};

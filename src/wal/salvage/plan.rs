@@ -4,12 +4,15 @@ use crate::base::checksum::crc32c;
 use crate::base::codec::{Cursor, Malformed};
 use crate::base::{Lsn, SegmentNumber, StoreId, Term};
 use crate::wal::format::Layout;
+use crate::wal::header::HeaderFault;
+use crate::wal::version::check;
 
 /// Name of the file, in the log's directory.
 pub const FILE_NAME: &str = "SALVAGE";
 /// First bytes of the file.
 pub const MAGIC: &[u8; 8] = b"JIDOSALV";
-const VERSION: u32 = 0;
+/// Version this build writes, and the newest it reads.
+pub const VERSION: u32 = 1;
 /// Bytes of the file.
 pub(super) const FILE_BYTES: usize = 108;
 
@@ -84,20 +87,30 @@ impl Plan {
         bytes
     }
 
-    /// Reads the file's bytes; `None` for what no salvage of this version wrote.
-    #[must_use]
-    pub fn decode(bytes: &[u8]) -> Option<Self> {
-        let (body, checksum) = bytes.split_at_checked(FILE_BYTES - 4)?;
-        let intact = bytes.len() == FILE_BYTES
-            && body.starts_with(MAGIC)
-            && checksum == crc32c(body).to_le_bytes();
-        if intact { Self::decode_body(body).ok().flatten() } else { None }
+    /// Reads the file's bytes.
+    ///
+    /// # Errors
+    /// [`HeaderFault`]; never panics, whatever the bytes are.
+    pub fn decode(bytes: &[u8]) -> Result<Self, HeaderFault> {
+        const WRONG: HeaderFault = HeaderFault::Damaged("it is no plan that a salvage wrote");
+        let (body, rest) = bytes.split_at_checked(FILE_BYTES - 4).ok_or(WRONG)?;
+        if !body.starts_with(MAGIC) || !rest.starts_with(&crc32c(body).to_le_bytes()) {
+            return Err(WRONG);
+        }
+        let mut cursor = Cursor::new(body);
+        let version = Self::decode_version(&mut cursor).map_err(|_| WRONG)?;
+        check(version, VERSION)?;
+        let plan = Self::decode_fields(&mut cursor).ok().flatten();
+        plan.filter(|_| bytes.len() == FILE_BYTES).ok_or(WRONG)
     }
 
-    fn decode_body(body: &[u8]) -> Result<Option<Self>, Malformed> {
-        let mut cursor = Cursor::new(body);
-        cursor.array::<8>()?;
-        let (version, reserved) = (cursor.u32()?, cursor.u32()?);
+    fn decode_version(cursor: &mut Cursor<'_>) -> Result<u32, Malformed> {
+        cursor.bytes(MAGIC.len())?;
+        cursor.u32()
+    }
+
+    fn decode_fields(cursor: &mut Cursor<'_>) -> Result<Option<Self>, Malformed> {
+        let reserved = cursor.u32()?;
         let plan = Self {
             store_id: StoreId(cursor.array()?),
             quarantine: cursor.u64()?,
@@ -114,13 +127,14 @@ impl Plan {
             lost_commits: cursor.u64()?,
             lost_bytes: cursor.u64()?,
         };
-        Ok((version == VERSION && reserved == 0).then_some(plan))
+        Ok((reserved == 0).then_some(plan))
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::wal::version::{NEWER, UNRELEASED};
 
     fn plan() -> Plan {
         Plan {
@@ -142,27 +156,35 @@ mod tests {
         for keeps_behind in [false, true] {
             let plan = Plan { keeps_behind, ..plan() };
             assert_eq!(plan.encode().len(), FILE_BYTES);
-            assert_eq!(Plan::decode(&plan.encode()), Some(plan));
+            assert_eq!(Plan::decode(&plan.encode()), Ok(plan));
         }
     }
 
     #[test]
     fn no_changed_bit_no_cut_and_no_other_version_is_taken_for_a_plan() {
+        let is_damage = |told| matches!(told, Err(HeaderFault::Damaged(_)));
         let bytes = plan().encode();
         for bit in 0..bytes.len() * 8 {
             let mut changed = bytes.clone();
             changed[bit / 8] ^= 1 << (bit % 8);
-            assert_eq!(Plan::decode(&changed), None, "bit {bit}");
+            assert!(is_damage(Plan::decode(&changed)), "bit {bit}");
         }
         for len in 0..bytes.len() {
-            assert_eq!(Plan::decode(&bytes[..len]), None, "{len} bytes");
+            assert!(is_damage(Plan::decode(&bytes[..len])), "{len} bytes");
         }
-        assert_eq!(Plan::decode(&[&bytes[..], &[0]].concat()), None);
-        for (at, value) in [(8, 1), (12, 1), (56, 2)] {
+        assert!(is_damage(Plan::decode(&[&bytes[..], &[0]].concat())));
+        let forged = |at: usize, value| {
             let mut forged = bytes[..FILE_BYTES - 4].to_vec();
             forged[at] = value;
             forged.extend_from_slice(&crc32c(&forged).to_le_bytes());
-            assert_eq!(Plan::decode(&forged), None, "byte {at}");
+            forged
+        };
+        for (at, value) in [(12, 1), (56, 2)] {
+            assert!(is_damage(Plan::decode(&forged(at, value))), "byte {at}");
+        }
+        for (version, what) in [(0, UNRELEASED), (2, NEWER)] {
+            let told = Plan::decode(&[forged(8, version), vec![7; 9]].concat());
+            assert_eq!(told, Err(HeaderFault::Unsupported(what)), "{version}");
         }
     }
 }
