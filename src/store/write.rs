@@ -92,6 +92,8 @@ pub(super) fn undecodable(fault: DecodeFault, lsn: Lsn) -> Error {
 struct Prepared {
     payload: Payload,
     expected: Vec<(KeyspaceId, Vec<u8>, Expect)>,
+    /// It puts nothing.
+    only_deletes: bool,
 }
 
 /// Resolves names, offering a number to each keyspace that a put brings into being.
@@ -139,8 +141,9 @@ fn prepare(inner: &Inner, batch: &Batch) -> Result<Prepared> {
     }
     resolved.sort_by(|a, b| (a.keyspace, a.key).cmp(&(b.keyspace, b.key)));
     let request = batch.request.as_ref().map(|(id, reply)| Request { id, reply });
+    let only_deletes = resolved.iter().all(|entry| matches!(entry.change, Change::Delete(_)));
     let bytes = encode(&batch.origin, request, resolved.into_iter());
-    Ok(Prepared { payload: Payload::new(bytes), expected })
+    Ok(Prepared { payload: Payload::new(bytes), expected, only_deletes })
 }
 
 fn conflict(winner: Lsn) -> Error {
@@ -193,6 +196,10 @@ impl Appending for Live<'_> {
             apply(&decoded, (lsn, time), horizon, &mut memtable, &self.inner.view.directory);
             keep_answer(&decoded, (lsn, time), &mut requests);
         }
+    }
+
+    fn may_use_reserve(&self) -> bool {
+        self.prepared.only_deletes
     }
 }
 
