@@ -89,6 +89,12 @@ marks! {
     NothingToWrite = "commit: a leader with nothing to write",
     /// A commit had to prepare a segment itself.
     PoolMiss = "commit: no segment was prepared",
+    /// What only takes away, or keeps the log in order, used the room kept for a full disk.
+    ReserveUsed = "commit: the reserve was used",
+    /// A segment was prepared although another one was already.
+    SpareBehindSpare = "pool: a spare behind a spare",
+    /// A segment that was prepared in vain was removed.
+    SpareDropped = "pool: a spare was dropped",
     /// A commit was answered from memory alone.
     AnsweredFromMemory = "commit: answered from memory",
     /// A group begins with bytes of the group before.

@@ -46,7 +46,7 @@ fn settings(seed: u64) -> OpenSettings {
     OpenSettings {
         segment_bytes: if seed.is_multiple_of(3) { 12_288 } else { 8192 },
         padded_tails: seed % 5 == 1 && seed.is_multiple_of(3),
-        free_segments_max: usize::try_from(draw(seed, 1) % 4).unwrap_or_default(),
+        pool_segments_max: usize::try_from(draw(seed, 1) % 4).ok(),
         held_bytes_max: 16_384,
         ..OpenSettings::default()
     }

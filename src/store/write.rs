@@ -26,6 +26,8 @@ pub(super) enum OnConflict {
 struct Prepared {
     payload: Payload,
     expected: Vec<(KeyspaceId, Vec<u8>, Expect)>,
+    /// It puts nothing.
+    only_deletes: bool,
 }
 
 /// Resolves names, offering a number to each keyspace that a put brings into being.
@@ -72,8 +74,9 @@ fn prepare(inner: &Inner, batch: &Batch) -> Result<Prepared> {
     }
     resolved.sort_by(|a, b| (a.keyspace, a.key).cmp(&(b.keyspace, b.key)));
     let request = batch.request.as_ref().map(|(id, reply)| Request { id, reply });
+    let only_deletes = resolved.iter().all(|entry| matches!(entry.change, Change::Delete(_)));
     let bytes = encode(&batch.origin, request, resolved.iter().copied());
-    Ok(Prepared { payload: Payload::new(bytes), expected })
+    Ok(Prepared { payload: Payload::new(bytes), expected, only_deletes })
 }
 
 fn conflict(winner: Lsn) -> Error {
@@ -89,6 +92,8 @@ struct Live<'a> {
     /// What the payload says, once decoded.
     request: Option<Request<'a>>,
     inserts: Vec<Insert>,
+    /// It adds nothing to what is stored.
+    only_deletes: bool,
     /// The commit that refused this one.
     lost_to: Option<Lsn>,
     /// The request was answered between the first look and the lock.
@@ -102,8 +107,9 @@ impl<'a> Live<'a> {
         assert!(decoded.is_ok(), "a batch was encoded that cannot be decoded: {decoded:?}");
         let Decoded { request, entries, .. } = decoded.unwrap_or_default();
         let inserts = entries.into_iter().map(Insert::from).collect();
-        let expected = &prepared.expected;
-        Self { inner, expected, request, inserts, lost_to: None, answered: false }
+        let Prepared { expected, only_deletes, .. } = prepared;
+        let only_deletes = *only_deletes;
+        Self { inner, expected, request, inserts, only_deletes, lost_to: None, answered: false }
     }
 }
 
@@ -144,6 +150,10 @@ impl Appending for Live<'_> {
         if let Some(request) = self.request {
             keep_answer(request, (lsn, time), &mut self.inner.requests.lock());
         }
+    }
+
+    fn may_use_reserve(&self) -> bool {
+        self.only_deletes
     }
 }
 

@@ -9,6 +9,8 @@
 
 mod fs;
 mod aligned;
+#[cfg(any(test, target_os = "linux"))]
+mod counters;
 pub mod gate;
 #[cfg(any(test, feature = "sim"))]
 pub mod memory;

@@ -127,6 +127,22 @@ pub fn remove_tree(dir: &Path) -> io::Result<()> {
     fs::remove_dir_all(dir)
 }
 
+/// Bytes that the disk of `dir` says were written to it, by anybody, since the machine started;
+/// `None` where it does not say.
+#[cfg(target_os = "linux")]
+#[must_use]
+pub fn written_bytes(dir: &Path) -> Option<u64> {
+    let device = std::os::unix::fs::MetadataExt::dev(&fs::metadata(dir).ok()?);
+    super::counters::written_bytes(&fs::read_to_string("/proc/diskstats").ok()?, device)
+}
+
+/// Bytes that the disk of `dir` says were written to it: not known here.
+#[cfg(not(target_os = "linux"))]
+#[must_use]
+pub const fn written_bytes(_dir: &Path) -> Option<u64> {
+    None
+}
+
 /// How a file is written by whoever wants no sync after it.
 #[non_exhaustive]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

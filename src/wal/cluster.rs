@@ -21,6 +21,7 @@ use super::format::Kind;
 use super::group::State;
 use super::log::Wal;
 use super::reader::{Limit, LogReader};
+use super::room::Asks;
 use super::truncation::{self, Last};
 use super::vote::{Committed, Vote};
 
@@ -108,7 +109,7 @@ impl Shared {
         (kind, payload): (Kind, &Payload),
         wanted: impl FnOnce(&State) -> Result<bool>,
     ) -> Result<()> {
-        self.make_room(state, payload.record_len())?;
+        self.make_room(state, payload.record_len(), Asks::Upkeep)?;
         if wanted(state)? {
             state.put(kind, payload);
         }
@@ -151,7 +152,7 @@ impl Wal {
         let found = MutexGuard::unlocked(&mut state, || self.shared.find_commit(lsn, end));
         let last = found?;
         let record_len = truncation::payload(&state.position).record_len();
-        self.shared.find_room(&mut state, record_len, true)?;
+        self.shared.make_room(&mut state, record_len, Asks::Truncation)?;
         self.shared.reach.truncated();
         state.append_by(|position, spot, out| position.draft_truncation(&last, spot, out));
         self.shared.sync_filling(&mut state)
@@ -205,7 +206,7 @@ impl Wal {
         let mut state = self.shared.lock();
         state.refuse_if_stopped()?;
         let room = Payload::new(Committed { lsn, term: Term(0) }.encode()).record_len();
-        self.shared.make_room(&mut state, room)?;
+        self.shared.make_room(&mut state, room, Asks::Upkeep)?;
         let last = state.position.lsn;
         if lsn > last {
             return Err(no_such_commit(lsn, last));

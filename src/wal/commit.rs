@@ -22,7 +22,6 @@ use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::base::mark::{Mark, hit};
 use crate::base::plant::{Plant, is_planted};
 use crate::base::{Error, ErrorKind, Lsn, Result, Timestamp};
 use crate::vfs::Runtime;
@@ -37,6 +36,7 @@ use super::format::Kind;
 use super::group::{Group, State, Wants};
 use super::reach::Reach;
 use super::release::Retention;
+use super::room::Asks;
 use super::segment::SegmentDir;
 use super::through::Through;
 use super::ticker::Ticker;
@@ -77,6 +77,12 @@ pub trait Appending {
 
     /// The commit is in the log, with this number and time; it cannot be refused any more.
     fn appended(&mut self, lsn: Lsn, time: Timestamp);
+
+    /// Whether it may use the room that is kept for a full disk, because it only takes away: a
+    /// commit after which less is stored. Others get `Full` before they touch that room.
+    fn may_use_reserve(&self) -> bool {
+        false
+    }
 }
 
 /// Counts since the log was opened.
@@ -180,16 +186,17 @@ impl Shared {
     ) -> Result<(MutexGuard<'_, State>, Appended)> {
         self.segments.refuse_too_large(payload, self.padding_max)?;
         let mut state = self.lock();
-        self.open_term(&mut state)?;
+        let who = if appending.may_use_reserve() { Asks::Upkeep } else { Asks::Commit };
+        self.open_term(&mut state, who)?;
         let early = is_planted(Plant::ConditionBeforeRoom);
         if early {
             appending.check()?;
         }
-        self.make_room(&mut state, payload.record_len())?;
+        self.make_room(&mut state, payload.record_len(), who)?;
         // Whoever made room let go of the lock, and a truncation may have taken the term back.
         while state.position.term < self.writer.term {
-            self.open_term(&mut state)?;
-            self.make_room(&mut state, payload.record_len())?;
+            self.open_term(&mut state, who)?;
+            self.make_room(&mut state, payload.record_len(), who)?;
         }
         if !early {
             appending.check()?;
@@ -214,11 +221,11 @@ impl Shared {
     }
 
     /// Opens the writer's term before its first commit.
-    fn open_term(&self, state: &mut MutexGuard<'_, State>) -> Result<()> {
+    fn open_term(&self, state: &mut MutexGuard<'_, State>, who: Asks) -> Result<()> {
         if state.position.term == self.writer.term {
             return Ok(());
         }
-        self.make_room(state, self.era.record_len())?;
+        self.make_room(state, self.era.record_len(), who)?;
         // Making room may have let go of the lock, and another committer may have opened it.
         if state.position.term < self.writer.term {
             let (kind, time) = (Kind::TermStart, self.next_time(state));
@@ -257,74 +264,6 @@ impl Shared {
         let mut ticker = self.ticker.lock();
         let time = ticker.next(self.runtime.clock.as_ref(), state.position.time);
         (time, ticker.read)
-    }
-
-    /// Makes sure that a record of `record_len` bytes fits, rotating if needed.
-    ///
-    /// # Errors
-    /// `Closed`, `Poisoned`; `Full` or `Io` when no segment can be prepared, before anything is
-    /// numbered.
-    pub(super) fn make_room(
-        &self,
-        state: &mut MutexGuard<'_, State>,
-        record_len: u64,
-    ) -> Result<()> {
-        self.find_room(state, record_len, false)
-    }
-
-    /// [`Shared::make_room`], also for the one who is `truncating`.
-    pub(super) fn find_room(
-        &self,
-        state: &mut MutexGuard<'_, State>,
-        record_len: u64,
-        truncating: bool,
-    ) -> Result<()> {
-        let mut at_once = true;
-        loop {
-            state.refuse_if_stopped()?;
-            if state.standing.truncating && !truncating {
-                self.prepared.wait(state);
-                continue;
-            }
-            if state.has_room(record_len, self.segments.segment_bytes) {
-                return Ok(());
-            }
-            let counts = &self.counts;
-            if let Some(spare) = state.spare.take() {
-                count(&counts.pool_hits, u64::from(at_once));
-                state.rotate(spare);
-                continue;
-            }
-            at_once = false;
-            let began = self.runtime.clock.monotonic();
-            let prepared = if state.preparing {
-                count(&counts.pool_waits, 1);
-                self.prepared.wait(state);
-                Ok(())
-            } else {
-                hit(Mark::PoolMiss);
-                count(&counts.pool_misses, 1);
-                self.prepare_spare(state)
-            };
-            let delay = self.runtime.clock.monotonic().saturating_sub(began).as_micros();
-            let delay = u64::try_from(delay).unwrap_or(u64::MAX);
-            count(&counts.pool_delay_micros, delay);
-            prepared?;
-        }
-    }
-
-    /// Prepares the next segment with the append lock released.
-    pub(super) fn prepare_spare(&self, state: &mut MutexGuard<'_, State>) -> Result<()> {
-        let number = state.active.number.next();
-        state.preparing = true;
-        let spare =
-            MutexGuard::unlocked(state, || self.retention.pool.prepare(&self.segments, number));
-        state.preparing = false;
-        if spare.is_ok() || !is_planted(Plant::FailedPreparationNotTold) {
-            self.prepared.notify_all();
-        }
-        state.spare = Some(spare?);
-        Ok(())
     }
 
     /// Takes the filling group, writes and syncs it, and wakes whoever waits for it.

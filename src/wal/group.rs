@@ -8,6 +8,7 @@
 //! - **G3** A claim is stamped when a group is taken, and only with what a sync has returned for.
 //! - **G4** After a failure nothing completes any more.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 use crate::base::codec::to_u64;
@@ -17,10 +18,10 @@ use crate::base::plant::{Plant, is_planted};
 use crate::base::{Lsn, Result, Seq, Timestamp};
 
 use super::callback::Callbacks;
+use super::demand::Demand;
 use super::draft::{Draft, Payload, Spot, Writer, end_payload, start_payload};
 use super::format::{
-    Kind, RECORD_HEADER, RECORDS_START, RecordHeader, SEGMENT_END_LEN, SEGMENT_START_LEN,
-    page_floor, stamp_claim,
+    Kind, RECORD_HEADER, RECORDS_START, RecordHeader, SEGMENT_START_LEN, page_floor, stamp_claim,
 };
 use super::linger::Linger;
 use super::mend::Mended;
@@ -125,7 +126,10 @@ pub(super) struct State {
     /// The last promise, or what recovery proved: a claim should cover it.
     pub(super) last_commit: Seq,
     pub(super) unsynced: Unsynced,
-    pub(super) spare: Option<Segment>,
+    /// Prepared ahead; see `room`.
+    pub(super) spares: VecDeque<Segment>,
+    pub(super) demand: Demand,
+    /// A spare is being made, or removed.
     pub(super) preparing: bool,
     pub(super) closed: bool,
     /// A close has begun: nothing is appended any more but what it appends itself.
@@ -178,7 +182,8 @@ impl State {
             claimed: Seq::ZERO,
             last_commit: if clean { Seq::ZERO } else { position.seq },
             unsynced: Unsynced::default(),
-            spare: None,
+            spares: VecDeque::new(),
+            demand: Demand::new(1),
             preparing: false,
             closed: false,
             closing: false,
@@ -195,12 +200,9 @@ impl State {
         }
     }
 
-    /// Whether a record of `record_len` bytes fits, its segment's start and end included.
-    pub(super) fn has_room(&self, record_len: u64, segment_bytes: u64) -> bool {
-        let start = if self.start_after.is_some() { SEGMENT_START_LEN } else { 0 };
-        let end_len = if is_planted(Plant::NoRoomForEnd) { 0 } else { SEGMENT_END_LEN };
-        let end = self.offset + to_u64(start + end_len) + record_len + self.padding_max();
-        end <= segment_bytes
+    /// Whether the active segment has no record yet, not even its start.
+    pub(super) const fn has_no_start(&self) -> bool {
+        self.start_after.is_some()
     }
 
     /// Room that a record leaves for what may follow it in its group.
@@ -386,7 +388,7 @@ mod tests {
     use crate::vfs::memory::MemoryVfs;
     use crate::vfs::{OpenMode, Vfs};
     use crate::wal::filler::{FILLER_BYTES_MAX, SECTOR};
-    use crate::wal::format::Salt;
+    use crate::wal::format::{SEGMENT_END_LEN, Salt};
     use crate::wal::turn::Turn;
 
     fn segment(number: u64) -> Segment {

@@ -16,6 +16,7 @@ use super::commit::Shared;
 use super::draft::Payload;
 use super::filler::FILLER_BYTES_MAX;
 use super::group::{State, Wants};
+use super::room::Asks;
 
 /// Within twice this a commit that asked for no sync is synced, and an idle log is claimed.
 const IDLE_CHECK: Duration = Duration::from_millis(45);
@@ -30,15 +31,11 @@ pub(super) enum Task {
     Prepare,
     Sync,
     Claim,
+    /// Removes a spare that the log needed no more for a while.
+    DropSpare,
 }
 
 impl State {
-    /// A spare segment is wanted from the middle of the active one on, so that a short session
-    /// does not pay for a segment it never uses.
-    const fn wants_spare(&self, segment_bytes: u64) -> bool {
-        self.spare.is_none() && !self.preparing && self.offset > segment_bytes / 2
-    }
-
     /// What to do now, if `before` is what was seen at the last look.
     pub(super) fn task(&self, segment_bytes: u64, before: Option<Seen>) -> Option<Task> {
         if self.failure.is_some() || self.closed || self.closing {
@@ -55,6 +52,8 @@ impl State {
             && self.has_unclaimed_commits()
         {
             Some(Task::Claim)
+        } else if self.has_too_many_spares() {
+            Some(Task::DropSpare)
         } else {
             None
         }
@@ -102,7 +101,12 @@ impl Shared {
     pub(super) fn step(&self) -> Result<bool> {
         let mut state = self.lock();
         self.tell_handles(&mut state);
-        let task = state.task(self.segments.segment_bytes, Some(state.seen()));
+        // Whoever steps says when time has passed: the log counts as quiet, as it does as idle.
+        let mut task = state.task(self.segments.segment_bytes, Some(state.seen()));
+        if task.is_none() && self.quiet_in(&state).is_some() {
+            state.demand.shrink(self.runtime.clock.monotonic());
+            task = state.task(self.segments.segment_bytes, Some(state.seen()));
+        }
         task.map_or(Ok(false), |task| self.perform(&mut state, task).map(|()| true))
     }
 
@@ -118,9 +122,11 @@ impl Shared {
                     self.lead(state);
                 }
             }
+            Task::DropSpare => return self.drop_spare(state),
             Task::Claim => {
                 let payload = Payload::new(Vec::new());
-                self.make_room(state, payload.record_len() + FILLER_BYTES_MAX)?;
+                let room = payload.record_len() + FILLER_BYTES_MAX;
+                self.make_room(state, room, Asks::Upkeep)?;
                 if state.leading.is_none() && state.has_unclaimed_commits() {
                     hit(Mark::ClaimByKeeper);
                     self.put_time_mark(state);
@@ -129,6 +135,13 @@ impl Shared {
             }
         }
         Ok(())
+    }
+
+    /// How long until the log needs one spare fewer; `None` when it keeps one, or goes on no more.
+    fn quiet_in(&self, state: &State) -> Option<Duration> {
+        let goes_on = state.failure.is_none() && !state.closed && !state.closing;
+        let now = self.runtime.clock.monotonic();
+        state.demand.quiet_in(now).filter(|_| goes_on)
     }
 
     /// Appends a mark: the next commit will be later than now.
@@ -162,7 +175,14 @@ impl Shared {
                 let _timed_out = self.keeper.wait_for(&mut state, IDLE_CHECK);
             } else {
                 state.keeper_parked = true;
-                self.keeper.wait(&mut state);
+                if let Some(left) = self.quiet_in(&state) {
+                    let _timed_out = self.keeper.wait_for(&mut state, left);
+                    if self.quiet_in(&state) == Some(Duration::ZERO) {
+                        state.demand.shrink(self.runtime.clock.monotonic());
+                    }
+                } else {
+                    self.keeper.wait(&mut state);
+                }
                 state.keeper_parked = false;
             }
         }

@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use crate::base::codec::to_u64;
 use crate::base::plant::{Plant, is_planted};
 use crate::base::{Error, ErrorKind, Lsn, Result, Timestamp};
 use crate::vfs::sync::Mutex;
@@ -11,6 +12,7 @@ use crate::vfs::{Background, Lock, Runtime, thread};
 
 use super::commit::{Appended, Appending, Durability, Shared};
 use super::create::publish_identity;
+use super::demand::Demand;
 use super::draft::{Draft, Payload, Writer};
 use super::filler::FILLER_BYTES_MAX;
 use super::format::Kind;
@@ -19,6 +21,7 @@ use super::identity::Identity;
 use super::open::open;
 use super::reach::Once;
 use super::release::Retention;
+use super::room::Asks;
 use super::settings::{OpenSettings, RecoveryReport};
 use super::standing::Standing;
 use super::stats::LogStats;
@@ -80,11 +83,13 @@ impl Wal {
             replay(record)
         })?;
         let writer = Writer { term: opened.identity.term, leader: 0 };
-        let retention = Retention::new(opened.first, settings);
+        let pool_max = settings.pool_max(opened.identity.segment_bytes);
+        let retention = Retention::new(opened.first, settings.held_bytes_max, pool_max);
         // Files outside the log: what cannot be taken over now is at the next release.
         let _later = retention.adopt(&opened.segments);
         let mut state = State::new(opened.tail, settings.padded_tails);
         state.standing = standing;
+        state.demand = Demand::new(pool_max);
         let through = Through::new(settings.write_through);
         let shared = Shared::new(opened.segments, writer, era, (state, through), retention);
         let log = Self {
@@ -186,7 +191,7 @@ impl Wal {
         let payload = Payload::new(record.payload.to_vec());
         self.shared.segments.refuse_too_large(&payload, self.shared.padding_max)?;
         let mut state = self.shared.lock();
-        self.shared.make_room(&mut state, payload.record_len())?;
+        self.shared.make_room(&mut state, payload.record_len(), Asks::Commit)?;
         let position = state.position;
         let opens = record.kind == Kind::TermStart;
         let continues = record.kind.takes_lsn()
@@ -232,7 +237,7 @@ impl Wal {
         for _ in 0..2 {
             let mut state = self.shared.lock();
             let mark = Payload::new(Vec::new()).record_len();
-            self.shared.make_room(&mut state, mark + FILLER_BYTES_MAX)?;
+            self.shared.make_room(&mut state, mark + FILLER_BYTES_MAX, Asks::Upkeep)?;
             self.shared.put_time_mark(&mut state);
             time = state.position.time;
             self.shared.sync_filling(&mut state)?;
@@ -268,6 +273,7 @@ impl Wal {
             pool_delay_micros: counts.pool_delay_micros.load(Ordering::Relaxed),
             commit_micros: state.tally.commit_micros.clone(),
             group_commits: state.tally.group_commits.clone(),
+            spare_segments: to_u64(state.spares.len()),
             active_segment: state.active.number.0,
             clock_suspect: self.shared.clock_suspect(),
             ..LogStats::default()
@@ -329,7 +335,8 @@ impl Wal {
             return Ok(());
         }
         let payload = Payload::new(Vec::new());
-        let room = self.shared.make_room(&mut state, payload.record_len() + FILLER_BYTES_MAX);
+        let room = payload.record_len() + FILLER_BYTES_MAX;
+        let room = self.shared.make_room(&mut state, room, Asks::Upkeep);
         state.closing = true;
         if let Err(error) = room {
             // Nobody may write once the store is let go of: what was appended is written now.
@@ -348,7 +355,9 @@ impl Wal {
             self.shared.wait_for_group(&mut state, group)?;
         }
         state.put(Kind::CleanClose, &payload);
-        self.shared.sync_filling(&mut state)
+        self.shared.sync_filling(&mut state)?;
+        self.shared.drop_spares(&mut state);
+        Ok(())
     }
 
     pub(super) fn start_keeper(&self) {

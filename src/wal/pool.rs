@@ -31,15 +31,17 @@ pub(super) struct Pool {
     free: Mutex<BTreeSet<SegmentNumber>>,
     /// Segments that were made of a free file.
     pub(super) recycled: AtomicU64,
-    /// Segments that were filled with zeroes.
+    /// Segments that were made anew.
     pub(super) filled: AtomicU64,
+    /// Bytes of zeroes that were written for that.
+    pub(super) zeroed_bytes: AtomicU64,
 }
 
 impl Pool {
     /// A pool of at most `max` files, of which none is known yet.
     pub(super) fn new(max: usize) -> Self {
-        let (recycled, filled) = (AtomicU64::new(0), AtomicU64::new(0));
-        Self { max, free: Mutex::new(BTreeSet::new()), recycled, filled }
+        let [recycled, filled, zeroed_bytes] = [0, 0, 0].map(AtomicU64::new);
+        Self { max, free: Mutex::new(BTreeSet::new()), recycled, filled, zeroed_bytes }
     }
 
     /// How many files wait.
@@ -109,6 +111,9 @@ impl Pool {
             let Some(former) = self.free.lock().pop_first() else {
                 let segment = dir.prepare(number)?;
                 self.filled.fetch_add(1, Ordering::Relaxed);
+                if dir.runtime.vfs.overwrites_in_place(&dir.path) {
+                    self.zeroed_bytes.fetch_add(dir.segment_bytes, Ordering::Relaxed);
+                }
                 return Ok(segment);
             };
             let used = use_again(dir, former, number);

@@ -23,7 +23,6 @@ use super::log::Wal;
 use super::pins::Pins;
 use super::pool::Pool;
 use super::segment::SegmentDir;
-use super::settings::OpenSettings;
 use super::stats::LogStats;
 
 /// What of the log is kept, for whom, and the files of what is not.
@@ -45,13 +44,14 @@ struct Beginning {
 }
 
 impl Retention {
-    /// Of a log that begins with `first`.
-    pub(super) fn new(first: First, settings: &OpenSettings) -> Self {
+    /// Of a log that begins with `first`; readers may hold `held_bytes_max` back, and `pool_max`
+    /// files wait to be used again at most.
+    pub(super) fn new(first: First, held_bytes_max: u64, pool_max: usize) -> Self {
         // Nothing is looked for where nothing was ever released.
         let beginning =
             Mutex::new(Beginning { first, leftovers: first != First::ORIGIN, held_bytes: 0 });
-        let pins = Pins::new(settings.held_bytes_max);
-        Self { beginning, pins, pool: Pool::new(settings.free_segments_max) }
+        let pins = Pins::new(held_bytes_max);
+        Self { beginning, pins, pool: Pool::new(pool_max) }
     }
 
     /// The oldest commit that is in the log, or comes next.
@@ -67,6 +67,7 @@ impl Retention {
         stats.free_segments = to_u64(self.pool.len());
         stats.recycled_segments = self.pool.recycled.load(Ordering::Relaxed);
         stats.filled_segments = self.pool.filled.load(Ordering::Relaxed);
+        stats.zeroed_bytes = self.pool.zeroed_bytes.load(Ordering::Relaxed);
     }
 
     /// Takes the files over that earlier lives, or a release that failed, left behind.

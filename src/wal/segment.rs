@@ -157,6 +157,15 @@ impl SegmentDir {
         Ok(Segment { number, salt, file })
     }
 
+    /// Removes the file of a segment that nothing names.
+    ///
+    /// # Errors
+    /// `Io`.
+    pub(super) fn remove(&self, number: SegmentNumber) -> Result<()> {
+        let removed = self.runtime.vfs.remove(&self.file_path(number));
+        removed.map_err(|error| Error::io("remove a spare segment", &shown_path(number), error))
+    }
+
     /// Refuses a commit that fits into no segment: it would look for room forever.
     ///
     /// # Errors

@@ -5,6 +5,7 @@ use std::time::Duration;
 use crate::base::Term;
 use crate::base::limits::SEGMENT_BYTES_DEFAULT;
 
+use super::demand::default_max;
 use super::identity::Ancestor;
 
 /// How to open or create.
@@ -29,10 +30,19 @@ pub struct OpenSettings {
     /// holds back more loses its place and gets `Expired`. 1 GiB: a reader that is an hour late
     /// goes on. More takes more of the disk when a reader hangs. Any number; 0 holds back nothing.
     pub held_bytes_max: u64,
-    /// Files of released segments that are kept to be used again. 4: a burst of commits finds one
-    /// for each segment it fills while a release is on its way. More takes more of the disk, and
-    /// with 0 each segment is filled with zeroes. Any number.
-    pub free_segments_max: usize,
+    /// Segments that are prepared ahead at most, and files of released ones that are kept at most
+    /// to be used again. `None`: as many as 64 MiB hold, but two to 64, which is four of the
+    /// default size. How many of them there are follows what the log needs; an idle one keeps one
+    /// prepared. More lets a longer burst of commits find its segments ready and takes more of
+    /// the disk; with 0 one is prepared all the same, and each is filled with zeroes. Any number.
+    pub pool_segments_max: Option<usize>,
+}
+
+impl OpenSettings {
+    /// The bound of the pool for segments of this size.
+    pub(super) fn pool_max(&self, segment_bytes: u64) -> usize {
+        self.pool_segments_max.unwrap_or_else(|| default_max(segment_bytes))
+    }
 }
 
 impl Default for OpenSettings {
@@ -46,7 +56,7 @@ impl Default for OpenSettings {
             padded_tails: false,
             write_through: false,
             held_bytes_max: 1 << 30,
-            free_segments_max: 4,
+            pool_segments_max: None,
         }
     }
 }

@@ -40,6 +40,10 @@ pub struct LogStats {
     pub recycled_segments: u64,
     /// Segments filled with zeroes because there was no such file.
     pub filled_segments: u64,
+    /// Bytes of zeroes written for that: what the disk took beside `written_bytes`.
+    pub zeroed_bytes: u64,
+    /// Segments that are prepared for the next rotations.
+    pub spare_segments: u64,
     /// Files of released segments that wait to be used again.
     pub free_segments: u64,
     /// The oldest commit that is in the log, or comes next in one without commits.

@@ -216,7 +216,7 @@ fn salvaging() -> Files {
 fn log(disk: &MemoryVfs, life: u64) -> Wal {
     let settings = OpenSettings {
         segment_bytes: SEGMENT_BYTES,
-        free_segments_max: 2,
+        pool_segments_max: Some(2),
         ..OpenSettings::default()
     };
     Wal::open(Path::new(DIR), &runtime(disk, life), &settings, &mut |_| Ok(())).unwrap()

@@ -111,6 +111,34 @@ fn recovery_and_the_ways_of_syncing_are_measured() {
 }
 
 #[test]
+fn the_log_by_itself_is_measured_with_a_warm_and_a_cold_pool_and_cache() {
+    let (dir, store) = place();
+    let batches = ["ingest", "--log-alone", "--value-bytes", "4000"];
+    let cold = bench(&store, &[batches.as_slice(), &["--cold"]].concat()).ok().lines();
+    let warm = bench(&store, &batches).ok().lines();
+    for (lines, is_cold) in [(&cold, true), (&warm, false)] {
+        check(lines, "ingest");
+        let line = &lines[0];
+        assert_eq!((&line["log_alone"], &line["cold"]), (&true.into(), &is_cold.into()));
+        assert!(line["device_bytes_per_byte"].is_null() || line["device_bytes_per_byte"].is_f64());
+        assert!(line["zeroed_bytes_per_byte"].is_f64(), "{line}");
+    }
+    assert!(cold[0]["recycled"] == 0 && warm[0]["filled"] == 0, "{cold:?} {warm:?}");
+    for arguments in [["recover", "--log-alone"].as_slice(), &["recover", "--log-alone", "--cold"]]
+    {
+        let done = bench(&store, &[arguments, &["--log-bytes", "1048576"]].concat()).ok();
+        let lines = done.lines();
+        check(&lines, "recover");
+        // Not every file system has a way past the page cache.
+        let skipped = done.stderr.matches("not measured").count();
+        assert_eq!(lines.len() + skipped, 1, "{done:?}");
+        assert!(lines.iter().all(|line| line["log_alone"] == true));
+        assert!(lines.iter().all(|line| line["cold"] == (arguments.len() == 3)), "{lines:?}");
+    }
+    assert_eq!(names_in(dir.path()), [""; 0]);
+}
+
+#[test]
 fn it_measures_in_no_store_and_says_what_it_cannot_use() {
     let (dir, store) = place();
     run(&store, &["put", "c", "a"], "{}").ok();

@@ -189,7 +189,7 @@ fn stats_have_the_fields_that_scripts_read() {
     for name in ["commit_us", "group_commits"] {
         assert_eq!(names(&stats["since_open"][name]), ["count", "max", "p50", "p99", "p999"]);
     }
-    let pool = ["delay_us", "filled", "hits", "misses", "recycled", "waits"];
+    let pool = ["delay_us", "filled", "hits", "misses", "recycled", "waits", "zeroed_bytes"];
     assert_eq!(names(&stats["since_open"]["pool"]), pool);
     assert!(run(&store, &["stats"], "").ok().stdout.contains("durable_lsn"));
 }

@@ -44,7 +44,7 @@ fn the_longest_payload_is_taken_in_every_segment_and_one_byte_more_is_not() {
         let error = append(&log, max + 1, Durability::Sync).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Invalid, "{error:?}");
     }
-    assert_eq!((log.stats().commits, log.stats().pool_misses), (3, 2));
+    assert_eq!((log.stats().commits, log.stats().pool_misses), (3, 3));
 }
 
 #[test]

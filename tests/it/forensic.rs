@@ -163,8 +163,9 @@ fn a_whole_store_is_shown_as_opening_shows_it() {
 #[test]
 fn a_torn_end_is_left_out_and_left_there() {
     let disk = whole(false);
-    let last = disk.files().iter().filter(|(path, _)| path.extension().is_some()).count();
-    write(&disk, &segment(u64::try_from(last).unwrap()), 8100, b"garbage");
+    let files = disk.files().iter().filter(|(path, _)| path.extension().is_some()).count();
+    // The last one is a spare.
+    write(&disk, &segment(u64::try_from(files).unwrap() - 1), 8100, b"garbage");
     let store = look(&disk, true).unwrap();
     assert_eq!((shown(&store), store.recovery().case), (9, "@L"));
     assert!(store.recovery().cut_bytes > 0 && store.damage().is_none());

@@ -199,10 +199,18 @@ fn a_close_that_finds_no_room_makes_durable_what_was_appended() {
     let keyspace = Keyspace::new("k").unwrap();
     let store = open(&disk);
     let mut batch = Batch::new();
-    batch.put(&keyspace, b"key", &[7; 3300]).durability(Durability::Memory);
+    batch.put(&keyspace, b"key", &[7; 300]).durability(Durability::Memory);
     store.commit(batch).unwrap();
     let at = Selector { kind: Some(OperationKind::Create), path_contains: None, nth: 0 };
     disk.plan(Fault { at, what: FaultKind::NoSpace, sticky: true });
+    // Deletes may use what is kept for a full disk, and here they use all of it.
+    let delete = || {
+        let mut batch = Batch::new();
+        batch.delete(&keyspace, b"another").durability(Durability::Memory);
+        store.commit(batch)
+    };
+    let refused = (0..100).find_map(|_| delete().err()).unwrap();
+    assert_eq!(refused.kind(), ErrorKind::Full);
     assert_eq!(store.close().unwrap_err().kind(), ErrorKind::Full);
     let cut = disk.crash_with(CrashMode::Nothing);
     assert!(open(&cut).get(&keyspace, b"key").unwrap().is_some());

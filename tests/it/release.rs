@@ -258,6 +258,10 @@ fn a_torn_future_in_a_recycled_segment_is_cut_and_not_continued() {
     while log.stats().recycled_segments == 0 {
         commit(&log, 1);
     }
+    let before = log.stats().active_segment;
+    while log.stats().active_segment == before {
+        commit(&log, 1);
+    }
     log.close().unwrap();
     drop(log);
     let whole = disk.kill();
@@ -346,7 +350,8 @@ fn a_release_that_fails_anywhere_leaves_a_whole_log_and_can_be_repeated() {
     for kind in kinds {
         for nth in 0..12 {
             let disk = MemoryVfs::new();
-            let (log, _) = open_with(&disk, &OpenSettings { free_segments_max: 1, ..settings() });
+            let (log, _) =
+                open_with(&disk, &OpenSettings { pool_segments_max: Some(1), ..settings() });
             let last = commit(&log, 14);
             let at = Selector { kind: Some(kind), path_contains: Some("/wal/".to_owned()), nth };
             let what = FaultKind::Error(std::io::ErrorKind::Other);

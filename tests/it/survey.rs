@@ -122,13 +122,13 @@ fn each_damaged_record_is_told_once_and_what_follows_it_is_read() {
 #[test]
 fn a_missing_segment_is_told_whether_it_is_the_first_a_middle_one_or_the_last() {
     for number in [1, 2, 3] {
-        let disk = killed(9);
+        let disk = killed(7);
         disk.remove(&path(number)).unwrap();
         let (found, seqs) = survey(&disk);
         let told: Vec<_> = damage(&found).into_iter().filter(|(_, at, _)| *at == 0).collect();
         assert_eq!(told, [(shown(number), 0, None)], "{found:?}");
         assert_eq!((found.segments, found.bytes), (2, 2 * 8192));
-        assert!(seqs.len() > 6, "{seqs:?}");
+        assert!(seqs.len() > 5, "{seqs:?}");
     }
 }
 

@@ -60,6 +60,14 @@ pub(in crate::cli) struct BenchArgs {
     /// Let the stores write past the page cache, in one call in place of a write and a sync
     #[arg(long)]
     write_through: bool,
+    /// For ingest and recover: measure the log by itself, without keys. Ingest then releases what
+    /// it wrote as it goes, so that the files are used again
+    #[arg(long)]
+    log_alone: bool,
+    /// For recover: with nothing of the log in the page cache. For ingest with --log-alone: release
+    /// nothing, so that each segment is filled with zeroes first, as ingest without it always does
+    #[arg(long)]
+    cold: bool,
     /// For recover: bytes of log, if the time is enough to write them; takes twice the space
     #[arg(long, value_name = "B", default_value_t = 256 << 20,
           value_parser = clap::value_parser!(u64).range(1 << 20..=4 << 30))]
@@ -93,6 +101,8 @@ pub(in crate::cli) fn run(args: BenchArgs, context: &mut Context) -> Result<Outc
         threads: args.threads,
         value_bytes: args.value_bytes,
         write_through: args.write_through,
+        log_alone: args.log_alone,
+        cold: args.cold,
         log_bytes: args.log_bytes,
     };
     let (clock, quiet) = (context.runtime.clock.clone(), context.quiet);
@@ -142,6 +152,16 @@ fn print(out: &mut Output, said: &Measurement) -> Result<()> {
         .number("syncs", said.syncs)
         .object("raw", raw)
         .value("ratio", &json!(said.ratio));
+    if said.ingested.is_some() || said.recovered.is_some() {
+        line = line.value("log_alone", &json!(said.log_alone)).value("cold", &json!(said.cold));
+    }
+    if let Some(ingested) = &said.ingested {
+        line = line
+            .value("device_bytes_per_byte", &json!(ingested.device_bytes_per_byte))
+            .value("zeroed_bytes_per_byte", &json!(ingested.zeroed_bytes_per_byte))
+            .number("filled", ingested.filled)
+            .number("recycled", ingested.recycled);
+    }
     if let Some(recovered) = &said.recovered {
         line = line
             .number("log_bytes", recovered.log_bytes)

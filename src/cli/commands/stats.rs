@@ -137,6 +137,7 @@ fn gather(context: &Context, documents: &DocumentsAt, standing: &Standing<'_>) -
         .number("waits", log.pool_waits)
         .number("delay_us", log.pool_delay_micros)
         .number("filled", log.filled_segments)
+        .number("zeroed_bytes", log.zeroed_bytes)
         .number("recycled", log.recycled_segments);
     let work_object = Line::new()
         .number("commits", log.commits)

@@ -7,7 +7,7 @@
 //! - `commit`: one committer, one sync for each commit.
 //! - `group`: many committers, who share syncs.
 //! - `async`: one committer who waits for none of its commits (`outstanding`).
-//! - `ingest`: one committer of large batches.
+//! - `ingest`: one committer of large batches; of the log alone also with files used again.
 //! - `recover`: the time to open what a killed writer left.
 //! - `calibrate`: which way of syncing this disk likes.
 //!
@@ -27,5 +27,5 @@ mod recover;
 mod session;
 mod writer;
 
-pub use numbers::{Measurement, Raw, Recovered};
+pub use numbers::{Ingested, Measurement, Raw, Recovered};
 pub use session::{BenchKind, BenchRequest, Event, bench};

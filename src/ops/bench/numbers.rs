@@ -26,6 +26,20 @@ pub struct Recovered {
     pub first_get_ms: f64,
 }
 
+/// What batches cost beside their time.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Ingested {
+    /// Bytes written to the disk, zeroes and the file system's own included, for each byte of
+    /// values; `None` where the disk does not count. Others' writes are counted too.
+    pub device_bytes_per_byte: Option<f64>,
+    /// Of them, zeroes for segments that are made anew, for each byte of values.
+    pub zeroed_bytes_per_byte: f64,
+    /// Segments that were made anew.
+    pub filled: u64,
+    /// Segments that were made of the file of a released one.
+    pub recycled: u64,
+}
+
 /// One measurement.
 #[non_exhaustive]
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -56,6 +70,12 @@ pub struct Measurement {
     pub raw: Raw,
     /// For a latency its median to the raw one's, else throughput to raw throughput.
     pub ratio: f64,
+    /// For `ingest` and `recover`: it was the log by itself.
+    pub log_alone: bool,
+    /// For `ingest` and `recover`: with a pool, or a page cache, that holds nothing of use.
+    pub cold: bool,
+    /// For `ingest`.
+    pub ingested: Option<Ingested>,
     /// For `recover`.
     pub recovered: Option<Recovered>,
 }

@@ -6,6 +6,7 @@ use std::time::Duration;
 use crate::base::Result;
 use crate::store::Store;
 use crate::vfs::{Runtime, os};
+use crate::wal::{LogStats, OpenSettings, Wal};
 
 use super::numbers::Measurement;
 use super::place::FreshDir;
@@ -47,6 +48,11 @@ pub struct BenchRequest {
     pub value_bytes: Option<u32>,
     /// Whether stores write past the page cache.
     pub write_through: bool,
+    /// For `ingest` and `recover`: the log by itself, without keys.
+    pub log_alone: bool,
+    /// For `ingest` of the log alone: nothing is released, so that each segment is made anew. For
+    /// `recover`: the page cache holds nothing of the log.
+    pub cold: bool,
     /// For `recover`: bytes of log to recover, if the time is enough to write them.
     pub log_bytes: u64,
 }
@@ -107,6 +113,13 @@ impl Session<'_> {
         builder.write_through(self.request.write_through).open()
     }
 
+    /// A new log by itself in the fresh directory.
+    pub(super) fn log(&self, name: &str) -> Result<Wal> {
+        let write_through = self.request.write_through;
+        let settings = OpenSettings { write_through, ..OpenSettings::default() };
+        Wal::open(&self.dir.join(name), self.runtime, &settings, &mut |_| Ok(()))
+    }
+
     /// Closes a store and gives back its space.
     pub(super) fn discard(&self, store: &Store) -> Result<()> {
         store.close()?;
@@ -117,6 +130,11 @@ impl Session<'_> {
 
     /// Whether the store has written as much as a measurement may.
     pub(super) fn is_large(store: &Store) -> bool {
-        store.log_stats().active_segment * store.identity().segment_bytes >= LOG_BYTES_MAX
+        Self::is_long(&store.log_stats(), store.identity().segment_bytes)
+    }
+
+    /// The same of a log.
+    pub(super) const fn is_long(stats: &LogStats, segment_bytes: u64) -> bool {
+        stats.active_segment * segment_bytes >= LOG_BYTES_MAX
     }
 }

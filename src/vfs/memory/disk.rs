@@ -45,9 +45,20 @@ pub(super) struct Disk {
     reading: Reading,
     /// Every write gets a new place: see [`Vfs::overwrites_in_place`].
     copies_on_write: bool,
+    /// Bytes that its files may have together.
+    capacity: Option<u64>,
 }
 
 impl Disk {
+    /// Refuses a write into file `number` up to `end` that the disk has no space for.
+    pub(super) fn take_space(&self, number: u64, end: u64) -> io::Result<()> {
+        let Some(capacity) = self.capacity else { return Ok(()) };
+        let grows = end.saturating_sub(self.tree.file(number)?.size());
+        let used: u64 = self.tree.files().iter().map(|(_, size)| size).sum();
+        let fits = grows == 0 || used + grows <= capacity;
+        if fits { Ok(()) } else { Err(io::ErrorKind::StorageFull.into()) }
+    }
+
     /// Counts an operation; gives the fault it has to carry out itself.
     fn begin(&mut self, kind: OperationKind, path: &Path) -> io::Result<Option<FaultKind>> {
         self.operations += 1;
@@ -122,6 +133,12 @@ impl MemoryVfs {
     /// From now on the disk is one that gives every write a new place.
     pub fn copy_on_write(&self) {
         self.disk().copies_on_write = true;
+    }
+
+    /// From now on a write that would make all files that have names larger than `bytes` together
+    /// is refused; what is written over takes no space. An image has no such bound.
+    pub fn set_capacity(&self, bytes: Option<u64>) {
+        self.disk().capacity = bytes;
     }
 
     pub(super) fn disk(&self) -> MutexGuard<'_, Disk> {

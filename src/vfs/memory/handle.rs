@@ -7,7 +7,7 @@ use std::sync::Arc;
 use super::disk::{Disk, MemoryVfs};
 use super::fault::FaultKind;
 use super::observer::OperationKind;
-use crate::base::codec::to_usize;
+use crate::base::codec::{to_u64, to_usize};
 use crate::base::limits::PAGE;
 use crate::base::mark::{Mark, hit};
 use crate::vfs::fs::{File, FileExt, Lock};
@@ -123,6 +123,7 @@ impl File for MemoryFile {
                 Some(FaultKind::MisdirectedWrite { by }) => offset.saturating_add_signed(by),
                 _ => offset,
             };
+            disk.take_space(self.number, offset.saturating_add(to_u64(taken.len())))?;
             let file = disk.tree.file_mut(self.number)?;
             if file.changes_synced(taken, offset) {
                 let path = self.path.display();
@@ -180,7 +181,7 @@ impl Drop for MemoryLock {
 
 #[cfg(test)]
 mod tests {
-    use super::super::support::{create, durable, fault};
+    use super::super::support::{create, durable, fault, remove};
     use super::super::{CrashMode, SyncFailure};
     use super::*;
     use crate::vfs::{FileExt, OpenMode, Vfs};
@@ -203,6 +204,21 @@ mod tests {
         disk.plan(fault(OperationKind::Read, 0, FaultKind::ShortRead(2)));
         assert_eq!(file.read_whole(6).unwrap(), b"abcdef");
         assert_eq!(disk.faults_fired(), 4);
+    }
+
+    #[test]
+    fn a_disk_with_a_capacity_takes_no_more_but_is_written_over() {
+        let disk = MemoryVfs::new();
+        let file = durable(&disk, "/file", b"1234");
+        disk.set_capacity(Some(6));
+        assert_eq!(file.write_at(b"56", 4).unwrap(), 2);
+        let full = create(&disk, "/other").write_at(b"7", 0).unwrap_err();
+        assert_eq!(full.kind(), io::ErrorKind::StorageFull);
+        assert_eq!(file.write_at(b"abcdef", 0).unwrap(), 6);
+        assert_eq!(file.write_at(b"g", 6).unwrap_err().kind(), io::ErrorKind::StorageFull);
+        remove(&disk, "/other");
+        disk.set_capacity(None);
+        assert_eq!(file.write_at(b"g", 6).unwrap(), 1);
     }
 
     #[test]

@@ -134,7 +134,7 @@ impl Play<'_> {
 
     fn make_room(&mut self, len: u64) {
         while !self.state.has_room(len, SEGMENT_BYTES) {
-            let spare = self.state.spare.take().unwrap_or_else(|| self.disk.add());
+            let spare = self.state.spares.pop_front().unwrap_or_else(|| self.disk.add());
             self.state.rotate(spare);
             self.told.rotations += 1;
         }
@@ -377,7 +377,9 @@ impl Play<'_> {
         match self.state.task(SEGMENT_BYTES, before) {
             None => self.seen = Some(self.state.seen()),
             Some(Task::Lead) => self.lead(None),
-            Some(Task::Prepare) => self.state.spare = Some(self.disk.add()),
+            Some(Task::Prepare) => self.state.spares.push_back(self.disk.add()),
+            // Nothing here makes the demand grow.
+            Some(Task::DropSpare) => {}
             Some(Task::Sync) => {
                 self.state.filling.wants = Wants::Sync;
                 if self.state.leading.is_none() {
