@@ -14,11 +14,11 @@ use jidoka::vfs::memory::{
 use jidoka::vfs::sync::Mutex;
 use jidoka::vfs::{FileExt, OpenMode, Vfs};
 use jidoka::wal::format::{Kind, RecordHeader};
-use jidoka::wal::reader::Limit;
+use jidoka::wal::reader::{Limit, OwnedRecord};
 use jidoka::wal::scan::Record;
 use jidoka::wal::{
     Appending, Committed, Deadline, Durability, LogReader, OpenSettings, Payload, Truncations,
-    Vote, Wal,
+    Vote, Wal, salvage_log,
 };
 
 use crate::model::{SEGMENT_BYTES, STORE, content, images, open};
@@ -368,6 +368,83 @@ fn a_store_shows_the_commits_that_a_truncation_leaves_and_goes_on() {
     let report = verify(Path::new(STORE), &runtime(&disk, 4), false).unwrap();
     assert_eq!(report.damage, []);
     assert_eq!(content(&open(&disk, 5).unwrap()), expected);
+}
+
+/// The records of a log in their order, with the files they are in.
+fn all_records(disk: &MemoryVfs) -> Vec<(std::path::PathBuf, OwnedRecord)> {
+    let mut reader = follower(disk).with_taken_back();
+    let mut records = Vec::new();
+    while let Some(record) = reader.next(Limit::Everything).unwrap() {
+        let name = format!("wal/{:016}.wal", record.segment.0);
+        records.push((Path::new(STORE).join(name), record));
+    }
+    records
+}
+
+/// Damages records, salvages, and gives what is there then; `None` if opening refused nothing.
+fn salvaged(whole: &MemoryVfs, damaged: &[(std::path::PathBuf, OwnedRecord)]) -> Option<Told> {
+    let disk = whole.kill();
+    damaged.iter().for_each(|(path, record)| flip(&disk, path, record.offset + 16));
+    if reopen(&disk.kill(), 60).is_ok() {
+        return None;
+    }
+    let report = salvage_log(Path::new(STORE), &runtime(&disk, 61), true).unwrap();
+    let (wal, told) = reopen(&disk, 62).unwrap();
+    let len = u64::try_from(told.len()).unwrap();
+    assert_eq!((report.done, report.kept), (true, Lsn(len)));
+    let lost = report.loss.commits.map(|(first, _)| first);
+    assert!(lost.is_none_or(|first| first == Lsn(len + 1)), "{report:?}");
+    // A new era begins before it.
+    assert_eq!(append(&wal, b"more"), Lsn(len + 2));
+    wal.close().unwrap();
+    let (_, longer) = reopen(&disk, 63).unwrap();
+    assert_eq!((&longer[..told.len()], longer.len()), (&told[..], told.len() + 2));
+    Some(told)
+}
+
+#[test]
+fn a_salvage_keeps_the_history_before_the_damage_and_nothing_that_was_taken_back() {
+    use Step::{Append, Reopen, Truncate};
+    let (mut whole_prefixes, mut shorter, mut ended) = (0, 0, 0);
+    for len in [10, 900, 1500] {
+        let (a, disk) = (Append(len), MemoryVfs::new());
+        let steps = [a, a, a, a, Truncate(4), a, a, Truncate(3), Reopen, a, a, a, Truncate(5), a];
+        live(&disk, &steps, &Lives::default());
+        let whole = disk.crash_with(CrashMode::Everything);
+        let records = all_records(&whole);
+        // The history that is left, each commit with the index of its record.
+        let mut history: Vec<(usize, Vec<u8>)> = Vec::new();
+        for (index, (_, record)) in records.iter().enumerate() {
+            match record.header.kind {
+                Kind::Commit => history.push((index, record.payload.clone())),
+                Kind::TermStart => history.push((index, b"term".to_vec())),
+                Kind::TruncateAfter => {
+                    history.truncate(usize::try_from(record.header.lsn.0).unwrap());
+                }
+                _ => {}
+            }
+        }
+        let all: Told = history.iter().map(|(_, bytes)| bytes.clone()).collect();
+        for index in 0..records.len() {
+            // What can be kept: the history up to its first commit that is lost or behind it.
+            let before = history.iter().take_while(|(at, _)| *at < index).count();
+            for lost in 1..4 {
+                let damaged = &records[index..records.len().min(index + lost)];
+                let Some(told) = salvaged(&whole, damaged) else {
+                    ended += 1;
+                    continue;
+                };
+                let name = format!("{len}: {lost} from {index}, {:?}", damaged[0].1.header.kind);
+                assert!(all.starts_with(&told), "{name}: {} commits came back", told.len());
+                assert!(lost > 1 || told.len() == before, "{name}: {} of {before}", told.len());
+                assert!(told.len() <= before, "{name}");
+                whole_prefixes += usize::from(told.len() == before);
+                shorter += usize::from(told.len() < before);
+            }
+        }
+    }
+    println!("{whole_prefixes} kept all they could, {shorter} less, {ended} needed no salvage");
+    assert!(whole_prefixes > 150 && shorter < 5 && ended > 5);
 }
 
 fn vote(term: u64, leader: u32, committed: bool) -> Vote {
