@@ -33,6 +33,24 @@ fn expired(oldest: Lsn) -> Error {
     Error::new(ErrorKind::Expired, what).at_lsn(oldest)
 }
 
+/// The beginning of the newest segment that begins before the commit `lsn`, or of the log.
+fn begins_before(dir: &SegmentDir, lsn: Lsn) -> Result<First> {
+    let first = First::load(dir)?;
+    if lsn < first.position.lsn {
+        return Err(expired(first.oldest()));
+    }
+    let present = segments_present(dir)?;
+    for number in present.iter().rev().take_while(|number| **number > first.segment) {
+        // It is in the log if the commit is, which comes after its beginning.
+        // One that is not begun, or nobody's, or gone by now, holds nothing to begin with.
+        let begins = First::of_segment(dir, *number)?;
+        if let Some(begins) = begins.filter(|begins| begins.position.lsn < lsn) {
+            return Ok(begins);
+        }
+    }
+    Ok(first)
+}
+
 impl LogReader {
     /// Starts after the commit `after` of the store in `dir`; 0 is before the first.
     ///
@@ -48,22 +66,25 @@ impl LogReader {
         Self::seek(segments, identity, after)
     }
 
+    /// Starts at or before the commit `lsn` of the store in `dir`, at the beginning of a segment,
+    /// and gives everything from there on; [`LogReader::position`] says where that is. For whoever
+    /// has to compare the chain of the commit with that of one which it has.
+    ///
+    /// # Errors
+    /// As [`LogReader::open_after`].
+    ///
+    /// # Cost
+    /// As [`LogReader::open_after`].
+    pub fn open_at(dir: &Path, runtime: &Runtime, lsn: Lsn) -> Result<Self> {
+        let identity = existing_identity(dir, runtime)?;
+        let segments = SegmentDir::of_store(dir, runtime, &identity);
+        let begins = begins_before(&segments, lsn)?;
+        Self::begin(segments, identity, &begins, Lsn::ZERO)
+    }
+
     fn seek(dir: SegmentDir, identity: Identity, after: Lsn) -> Result<Self> {
-        let first = First::load(&dir)?;
-        if after < first.position.lsn {
-            return Err(expired(first.oldest()));
-        }
-        let present = segments_present(&dir)?;
-        let newer = present.iter().rev().take_while(|number| **number > first.segment);
-        for number in newer {
-            // It is in the log if the commit is, which comes after its beginning.
-            // One that is not begun, or nobody's, or gone by now, holds nothing to begin with.
-            let Some(begins) = First::of_segment(&dir, *number)? else { continue };
-            if begins.position.lsn < after {
-                return Self::begin(dir, identity, &begins, after);
-            }
-        }
-        Self::begin(dir, identity, &first, after)
+        let begins = begins_before(&dir, after)?;
+        Self::begin(dir, identity, &begins, after)
     }
 
     /// Refuses a place that is not the next record because its file has another life by now.

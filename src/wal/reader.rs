@@ -24,7 +24,7 @@ use super::present::segments_present;
 use super::saved::SavedTail;
 use super::scan::{Found, Neighbours, Position, read_record};
 use super::segment::{SegmentDir, cannot_read, shown_path};
-use super::truncation::Shown;
+use super::truncation::{Shown, Truncations};
 
 /// Bytes read ahead at once; a longer record makes its own window.
 const WINDOW: usize = 256 << 10;
@@ -125,6 +125,14 @@ impl LogReader {
     #[must_use]
     pub const fn with_taken_back(mut self) -> Self {
         self.shown.with_taken_back = true;
+        self
+    }
+
+    /// The same reader for who knows what the log takes back: it gives none of that, and does not
+    /// say `Diverged` for it.
+    #[must_use]
+    pub fn knowing(mut self, truncations: Truncations) -> Self {
+        self.shown = Shown::knowing(truncations);
         self
     }
 

@@ -138,9 +138,11 @@ pub struct Truncations {
 }
 
 impl Truncations {
-    /// Learns what the record with `header` takes back, if anything.
+    /// Learns what the record with `header` takes back, if anything; what was known before it is
+    /// read again changes nothing.
     pub fn note(&mut self, header: &RecordHeader) {
-        if header.kind != Kind::TruncateAfter {
+        let known = self.markers.last().is_some_and(|(seq, _)| *seq >= header.seq);
+        if header.kind != Kind::TruncateAfter || known {
             return;
         }
         while self.markers.last().is_some_and(|(_, lsn)| *lsn >= header.lsn) {
@@ -179,6 +181,11 @@ pub(super) struct Shown {
 }
 
 impl Shown {
+    /// Knows from the start what will be taken back.
+    pub(super) fn knowing(truncations: Truncations) -> Self {
+        Self { truncations, ..Self::default() }
+    }
+
     /// Learns that the record with `header` was read.
     pub(super) fn read(&mut self, header: &RecordHeader) {
         self.truncations.note(header);
@@ -337,5 +344,31 @@ mod tests {
         assert_eq!(told(Shown::default()), [None, None, None, diverged, None, None]);
         let everything = Shown { with_taken_back: true, ..Shown::default() };
         assert_eq!(told(everything), [None; 6]);
+    }
+
+    #[test]
+    fn who_knows_the_truncations_from_the_start_gives_only_what_they_leave() {
+        // The second marker goes back less far, and is not forgotten when the first is read.
+        let records = [
+            record(Kind::Commit, 1, 1),
+            record(Kind::Commit, 2, 2),
+            record(Kind::TruncateAfter, 3, 1),
+            record(Kind::Commit, 4, 2),
+            record(Kind::Commit, 5, 3),
+            record(Kind::TruncateAfter, 6, 2),
+            record(Kind::Commit, 7, 3),
+        ];
+        let mut known = Truncations::default();
+        records.iter().for_each(|header| known.note(header));
+        let mut shown = Shown::knowing(known);
+        let mut given = Vec::new();
+        for header in &records {
+            shown.read(header);
+            if !shown.drops(header) {
+                shown.give(header).unwrap();
+                given.push(header.seq.0);
+            }
+        }
+        assert_eq!(given, [1, 3, 4, 6, 7]);
     }
 }
