@@ -23,6 +23,7 @@ use super::open::existing_identity;
 use super::present::segments_present;
 use super::reader::{Limit, LogReader, OwnedRecord};
 use super::segment::SegmentDir;
+use super::truncation::Shown;
 
 fn expired(oldest: Lsn) -> Error {
     hit(Mark::ReaderExpired);
@@ -130,7 +131,8 @@ impl Drop for Pin {
 }
 
 impl Wal {
-    /// Follows the log from the commit after `after` on; 0 is before the first.
+    /// Follows the log from the commit after `after` on; 0 is before the first. `after` is a commit
+    /// of the log as it is now: what was taken back before this call is not told.
     ///
     /// # Errors
     /// `Expired` when that commit was released; the error says which one is the oldest. `Io`,
@@ -145,7 +147,12 @@ impl Wal {
         // Pinned before it is known where it begins, so that this is not released meanwhile.
         let shared = Arc::clone(&self.shared);
         let pin = Pin { id: shared.retention.pins.pin(), shared: Arc::clone(&shared) };
-        let reader = LogReader::seek(shared.segments.clone(), self.identity().clone(), after)?;
+        let (known, end) = {
+            let state = shared.lock();
+            (state.standing.truncations.clone(), state.position.seq)
+        };
+        let mut reader = LogReader::seek(shared.segments.clone(), self.identity().clone(), after)?;
+        reader.shown = Shown::knowing(known).resumed(end, after);
         let follower = Follower { reader, shared, pin };
         follower.move_pin();
         Ok(follower)
@@ -158,7 +165,9 @@ impl Follower {
     /// # Errors
     /// `Expired` when it was released, because this reader held back more than
     /// [`OpenSettings::held_bytes_max`](super::OpenSettings::held_bytes_max); the error says which
-    /// commit is the oldest. `Io`, after which it can be tried again; `Corrupt`, `Unsupported`.
+    /// commit is the oldest. `Diverged` when commits that it gave, or that it was begun after, were
+    /// taken back; the error says which LSN is given next. `Io`, after which it can be tried
+    /// again; `Corrupt`, `Unsupported`.
     pub fn next_commit(&mut self) -> Result<Option<OwnedRecord>> {
         let before = self.reader.segment_number();
         loop {

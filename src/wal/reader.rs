@@ -77,7 +77,7 @@ pub struct LogReader {
     waiting: std::collections::VecDeque<OwnedRecord>,
     /// Commits up to here are passed over.
     after: Lsn,
-    shown: Shown,
+    pub(super) shown: Shown,
     /// What an interrupted recovery was writing again when the reader was opened.
     pub(super) saved: Arc<SavedTail>,
 }
@@ -180,6 +180,10 @@ impl LogReader {
             {
                 let passed = first.header.kind.takes_lsn() && first.header.lsn <= self.after;
                 let given = if passed { Ok(()) } else { self.shown.give(&first.header) };
+                if given.is_err() {
+                    // Whoever asked has them no more.
+                    self.after = self.after.min(first.header.lsn);
+                }
                 let record = self.waiting.pop_front();
                 if passed {
                     continue;
@@ -196,7 +200,7 @@ impl LogReader {
         let header = &record.header;
         match limit {
             Limit::Claims => header.seq <= self.claim,
-            Limit::Durable(lsn) => header.lsn <= lsn || self.shown.is_taken_back(header),
+            Limit::Durable(lsn) => header.lsn <= lsn || self.shown.is_behind(header),
             Limit::Everything => true,
         }
     }

@@ -6,6 +6,7 @@
 //! crash shows all of the old commits or none of those taken back.
 
 use crate::base::codec::{Cursor, Malformed};
+use crate::base::plant::{Plant, is_planted};
 use crate::base::{Error, ErrorKind, Lsn, Result, Seq, Term};
 
 use super::draft::{Payload, Spot};
@@ -163,10 +164,16 @@ impl Truncations {
     /// A search among the markers that still say something.
     #[must_use]
     pub fn take_back(&self, header: &RecordHeader) -> bool {
+        header.kind.takes_lsn() && self.go_back_before(header)
+    }
+
+    /// Whether the record with `header`, of whatever kind, was written when the last commit was
+    /// one that a later marker takes back.
+    fn go_back_before(&self, header: &RecordHeader) -> bool {
         let later = self.markers.partition_point(|(seq, _)| *seq <= header.seq);
         // The first of the later ones goes back furthest.
         let last = self.markers.get(later).map(|(_, lsn)| *lsn);
-        header.kind.takes_lsn() && last.is_some_and(|last| header.lsn > last)
+        last.is_some_and(|last| header.lsn > last)
     }
 }
 
@@ -176,6 +183,8 @@ impl Truncations {
 pub(super) struct Shown {
     truncations: Truncations,
     last: Lsn,
+    /// Whoever asks had the commits up to this one when the log stood at this record.
+    resumed: Option<(Seq, Lsn)>,
     /// Whoever asks wants to see what was taken back.
     pub(super) with_taken_back: bool,
 }
@@ -186,6 +195,12 @@ impl Shown {
         Self { truncations, ..Self::default() }
     }
 
+    /// The same for who had the commits up to `lsn` of the log that ended with the record `seq`.
+    pub(super) const fn resumed(mut self, seq: Seq, lsn: Lsn) -> Self {
+        self.resumed = Some((seq, lsn));
+        self
+    }
+
     /// Learns that the record with `header` was read.
     pub(super) fn read(&mut self, header: &RecordHeader) {
         self.truncations.note(header);
@@ -193,12 +208,13 @@ impl Shown {
 
     /// Whether the record with `header`, which was not given yet, never will be.
     pub(super) fn drops(&self, header: &RecordHeader) -> bool {
-        !self.with_taken_back && self.is_taken_back(header)
+        !self.with_taken_back && self.truncations.take_back(header)
     }
 
-    /// Whether the record with `header` is no more; then it waits for nothing.
-    pub(super) fn is_taken_back(&self, header: &RecordHeader) -> bool {
-        self.truncations.take_back(header)
+    /// Whether the record with `header` waits for nothing, since its LSN is that of another
+    /// commit by now, or of none.
+    pub(super) fn is_behind(&self, header: &RecordHeader) -> bool {
+        self.truncations.go_back_before(header)
     }
 
     /// Notes that the record with `header` is given out next.
@@ -206,7 +222,13 @@ impl Shown {
     /// # Errors
     /// `Diverged` when it takes back what was given out before, with the LSN to go on from.
     pub(super) fn give(&mut self, header: &RecordHeader) -> Result<()> {
-        let takes_back = header.kind == Kind::TruncateAfter && header.lsn < self.last;
+        let resumed = self.resumed.as_mut().filter(|(seq, _)| header.seq > *seq);
+        let resumed = resumed.filter(|_| !is_planted(Plant::ResumedNotTold));
+        let had = resumed.as_ref().map_or(Lsn::ZERO, |(_, lsn)| *lsn).max(self.last);
+        let takes_back = header.kind == Kind::TruncateAfter && header.lsn < had;
+        if takes_back && let Some((_, lsn)) = resumed {
+            *lsn = (*lsn).min(header.lsn);
+        }
         if takes_back || header.kind.takes_lsn() {
             self.last = header.lsn;
         }

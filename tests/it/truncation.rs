@@ -275,6 +275,46 @@ fn a_reader_beyond_the_cut_is_told_once_and_one_before_it_never_sees_what_was_ta
     assert_eq!(read(&mut whole, limit).unwrap(), numbers(&[2, 3, 4, 5, 6, 40, 50]));
 }
 
+#[test]
+fn a_follower_that_resumed_beyond_the_cut_is_told_and_one_that_begins_later_sees_what_is_left() {
+    let disk = MemoryVfs::new();
+    let wal = log(&disk, 6);
+    let mut resumed = wal.follow(Lsn(6)).unwrap();
+    let mut before = wal.follow(Lsn(2)).unwrap();
+    // A record of the commits that go, before the marker.
+    wal.save_vote(vote(1, 2, false)).unwrap();
+    wal.truncate_after(Lsn(4)).unwrap();
+    let first = resumed.next_commit().unwrap_err();
+    assert_eq!((first.kind(), first.place().lsn), (ErrorKind::Diverged, Some(Lsn(5))));
+    wal.truncate_after(Lsn(3)).unwrap();
+    append(&wal, &[40]);
+    append(&wal, &[50]);
+    append(&wal, &[60]);
+    append(&wal, &[70]);
+    let told = |follower: &mut jidoka::wal::Follower| {
+        let mut told = Vec::new();
+        loop {
+            match follower.next_commit() {
+                Ok(Some(record)) => told.push(Ok(record.payload[0])),
+                Ok(None) => return told,
+                Err(error) => told.push(Err((error.kind(), error.place().lsn.unwrap().0))),
+            }
+        }
+    };
+    let diverged = |lsn| Err((ErrorKind::Diverged, lsn));
+    let new = [Ok(40), Ok(50), Ok(60), Ok(70)];
+    // Had the numbers that it had been passed over, the new commits 4 to 6 would be missing.
+    let expected = [&[diverged(4)][..], &new].concat();
+    assert_eq!(told(&mut resumed), expected);
+    assert_eq!(told(&mut resumed), []);
+    // What it is given of the old commits while it does not know, it is told of.
+    let all = told(&mut before);
+    assert_eq!((all[0], &all[all.len() - 4..]), (Ok(3), &new[..]));
+    assert!(all.len() == 5 || all.contains(&diverged(4)), "{all:?}");
+    assert_eq!(told(&mut wal.follow(Lsn(2)).unwrap()), [&[Ok(3)][..], &new].concat());
+    assert_eq!(told(&mut wal.follow(Lsn(5)).unwrap()), new[2..]);
+}
+
 /// Where the last record of `kind` is: its segment's file and its offset there.
 fn last_of(disk: &MemoryVfs, kind: Kind) -> (std::path::PathBuf, u64, RecordHeader) {
     let mut reader = follower(disk).with_taken_back();
