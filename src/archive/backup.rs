@@ -117,8 +117,8 @@ fn reach(store: &Path, runtime: &Runtime, head: Lsn) -> Result<LogReader> {
             )
         } else {
             format!(
-                "the copy ends at commit {head}, and the log begins at {oldest} by now, so the copy \
-                 cannot go on; keep it for what it holds"
+                "the copy ends at commit {head}, and the log begins at {oldest} by now, so the \
+                 copy cannot go on; keep it for what it holds"
             )
         };
         Error::new(ErrorKind::Expired, what).at_lsn(oldest)
