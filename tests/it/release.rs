@@ -438,8 +438,9 @@ fn where_every_write_gets_a_new_place_nothing_is_filled_and_nothing_used_again()
 }
 
 /// 1. a release has renamed `FIRST`, and its process ends before the rename is synced;
-/// 2. the next one reads where the log begins, and uses the files below again;
-/// ! a power cut takes the rename: the log begins with a segment whose file is another one.
+/// 2. the next one reads where the log begins, and uses the files below again.
+///
+/// `!` A power cut takes the rename: the log begins with a segment whose file is another one.
 #[test]
 fn files_below_a_beginning_that_was_read_are_used_again_only_when_it_is_durable() {
     let disk = MemoryVfs::new();

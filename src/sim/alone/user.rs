@@ -131,7 +131,7 @@ impl User {
             self.submit(log, &bytes);
             pending.push(log.append_async(&Payload::new(bytes), &mut Anything)?);
         }
-        while number % 2 == 0 && log.step()? {}
+        while number.is_multiple_of(2) && log.step()? {}
         for one in &pending {
             one.wait(None)?;
             self.known.lock().acknowledge(one.lsn);
