@@ -345,11 +345,13 @@ impl Reading {
         if let Some(lsn) = self.expects {
             return Err(bug("a follower was not told of a truncation", lsn));
         }
-        let there = known.submitted.range(self.since.next()..=log.durable().max(self.since));
+        let durable = log.durable();
+        let there = known.submitted.range(self.since.next()..);
+        let there = there.take_while(|(lsn, _)| **lsn <= durable);
         if !there.eq(self.given.range(self.since.next()..)) {
             return Err(bug("a follower gave not all, or what was taken back", self.since));
         }
-        let unread = known.submitted.range(log.durable().next()..);
+        let unread = known.submitted.range(durable.next()..);
         self.unread = to_u64(unread.count()) * 1756;
         self.gone.clear();
         Ok(())
