@@ -6,11 +6,11 @@ use std::path::Path;
 use crate::base::codec::to_u64;
 use crate::base::mark::{Mark, hit};
 use crate::base::plant::{Plant, is_planted};
-use crate::base::{Error, ErrorKind, Lsn, Result, Timestamp};
+use crate::base::{Error, ErrorKind, Lsn, Result, SegmentNumber, Timestamp};
 use crate::vfs::{Lock, Runtime, replace_file};
 use crate::wal::format::Kind;
 use crate::wal::reader::{Limit, LogReader, OwnedRecord};
-use crate::wal::{OpenSettings, Wal};
+use crate::wal::{OpenSettings, Truncations, Wal};
 
 use super::copy::{COPY_NAME, Copy, END_NAME, LOCK_NAME, LOG_DIR, foreign};
 use super::format::{End, RANGE_BYTES, RangeHeader, put_record, range_name};
@@ -43,61 +43,139 @@ pub struct BackupReport {
 /// # Errors
 /// - `NotFound`: there is no store. `Invalid`: `dest` holds something that is not a copy.
 /// - `Locked`: another backup writes to `dest`.
-/// - `Diverged`: the copy is of another store, or of another history of this one.
+/// - `Diverged`: the copy is of another store, or of another history of this one; or it holds
+///   commits that a truncation took back since.
+/// - `Expired`: the log begins behind the end of the copy by now.
 /// - `Corrupt`: the store's log or the copy is damaged. `Full`, `Io`, `Unsupported`.
 ///
 /// # Cost
-/// Reads the whole log once; writes what is new.
+/// Reads the log from the segment on that the copy ends in, twice beside a writer; writes what is
+/// new. When no one holds the store, opening it reads the whole log before.
 pub fn backup(store: &Path, dest: &Path, runtime: &Runtime) -> Result<BackupReport> {
     let started = runtime.clock.monotonic();
-    promise_time(store, runtime)?;
-    let mut reader = LogReader::open(store, runtime)?;
-    let (_lock, copy) = open_copy(dest, &reader, runtime)?;
+    let known = promise_time(store, runtime)?;
+    if Copy::find(dest, runtime)?.is_none() {
+        // Nothing is begun that could not be whole.
+        reach(store, runtime, Lsn::ZERO)?;
+    }
+    let (_lock, copy) = open_copy(dest, &LogReader::open(store, runtime)?, runtime)?;
+    let head = copy.head()?;
+    let reader = reach(store, runtime, head.0)?;
+    let newest = reader.newest_segment()?;
+    let known = match known {
+        Some(known) => known,
+        None => taken_back(reach(store, runtime, head.0)?, newest)?,
+    };
+    let begins = reader.position();
+    let mut reader = Continuing {
+        met: head.0 == Lsn::ZERO || (begins.lsn, begins.chain) == head,
+        reader: reader.knowing(known),
+        head,
+    };
     let mut writer = RangeWriter {
         dest,
         runtime,
-        store_id: reader.identity().store_id,
-        head: copy.head()?,
+        store_id: reader.reader.identity().store_id,
+        head,
         pending: Vec::new(),
         pending_from: None,
         time: Timestamp::ZERO,
         report: BackupReport::default(),
     };
-    let mut met = writer.head.0 == Lsn::ZERO;
     let beyond = is_planted(Plant::BackupBeyondClaims);
     let limit = if beyond { Limit::Everything } else { Limit::Claims };
-    let newest = reader.newest_segment()?;
-    while let Some(record) = reader.next(limit)? {
-        if record.segment > newest {
-            // A writer may be faster than this reader: what it began since is for the next backup.
-            break;
-        }
+    // A writer may be faster than this reader: what it began since is for the next backup.
+    while let Some(record) = reader.next(limit)?.filter(|one| one.segment <= newest) {
         writer.time = record.header.time;
-        if !record.header.kind.takes_lsn() {
-            continue;
-        }
-        if met {
+        if record.header.kind.takes_lsn() && reader.is_new(&record)? {
             writer.add(&record)?;
-        } else if record.header.lsn == writer.head.0 {
-            if record.header.chain != writer.head.1 {
-                return Err(foreign(COPY_NAME).at_lsn(record.header.lsn));
-            }
-            met = true;
         }
     }
     // What a writer adds from here on is for the next backup.
-    reader.check_end()?;
-    if !met && stands_unclaimed(&mut reader, writer.head)? {
-        return Ok(BackupReport { to_lsn: writer.head.0, ..BackupReport::default() });
+    reader.reader.check_end()?;
+    if !reader.met && stands_unclaimed(&mut reader.reader, head)? {
+        return Ok(BackupReport { to_lsn: head.0, ..BackupReport::default() });
     }
-    if !met {
-        let what = "the copy holds commits that this store does not have; it was restored from \
-                    an older state, so back it up to a new directory";
-        return Err(Error::new(ErrorKind::Diverged, what).at_lsn(writer.head.0));
+    if !reader.met {
+        return Err(reader.diverged());
     }
     writer.finish()?;
     let elapsed = runtime.clock.monotonic().saturating_sub(started);
     Ok(BackupReport { seconds: elapsed.as_secs_f64(), ..writer.report })
+}
+
+/// A reader that begins where the copy ends, at `head`, or before.
+fn reach(store: &Path, runtime: &Runtime, head: Lsn) -> Result<LogReader> {
+    LogReader::open_at(store, runtime, head).map_err(|error| {
+        let Some(oldest) = error.place().lsn.filter(|_| error.kind() == ErrorKind::Expired) else {
+            return error;
+        };
+        let what = if head == Lsn::ZERO {
+            format!(
+                "the log begins at commit {oldest} by now, and a copy begins at the first; go on \
+                 with a copy that was made before"
+            )
+        } else {
+            format!(
+                "the copy ends at commit {head}, and the log begins at {oldest} by now, so the \
+                 copy cannot go on; keep it for what it holds"
+            )
+        };
+        Error::new(ErrorKind::Expired, what).at_lsn(oldest)
+    })
+}
+
+/// What the log takes back, as far as the segment `newest`.
+fn taken_back(reader: LogReader, newest: SegmentNumber) -> Result<Truncations> {
+    let (mut reader, mut known) = (reader.with_taken_back(), Truncations::default());
+    while let Some(record) = reader.next(Limit::Everything)?.filter(|one| one.segment <= newest) {
+        known.note(&record.header);
+    }
+    Ok(known)
+}
+
+/// Reads on where the copy ends, once the log was seen to hold that commit.
+struct Continuing {
+    reader: LogReader,
+    head: (Lsn, u64),
+    met: bool,
+}
+
+impl Continuing {
+    fn next(&mut self, limit: Limit) -> Result<Option<OwnedRecord>> {
+        let next = self.reader.next(limit).map_err(|error| {
+            // A truncation that came while the log was read.
+            if error.kind() == ErrorKind::Diverged { self.diverged() } else { error }
+        })?;
+        let before = |record: &&OwnedRecord| {
+            record.header.kind == Kind::TruncateAfter && record.header.lsn < self.head.0
+        };
+        if self.met && next.as_ref().filter(before).is_some() {
+            return Err(self.diverged());
+        }
+        Ok(next)
+    }
+
+    /// Whether this commit is not in the copy.
+    fn is_new(&mut self, record: &OwnedRecord) -> Result<bool> {
+        if self.met {
+            return Ok(record.header.lsn > self.head.0);
+        }
+        if record.header.lsn == self.head.0 {
+            if record.header.chain != self.head.1 {
+                return Err(self.diverged());
+            }
+            self.met = true;
+        }
+        Ok(false)
+    }
+
+    fn diverged(&self) -> Error {
+        let what = "the copy holds commits that this store does not have: it was restored from an \
+                    older state, or took them back; keep the copy as long as you need them, and \
+                    back the store up to a new directory";
+        Error::new(ErrorKind::Diverged, what).at_path(COPY_NAME).at_lsn(self.head.0)
+    }
 }
 
 /// Whether the end of the copy is in the log, but no claim covers it now.
@@ -116,15 +194,22 @@ fn stands_unclaimed(reader: &mut LogReader, (lsn, chain): (Lsn, u64)) -> Result<
     Ok(false)
 }
 
-/// Writes a time mark if nobody holds the store and it may be written.
-fn promise_time(store: &Path, runtime: &Runtime) -> Result<()> {
+/// Writes a time mark if nobody holds the store and it may be written; then it also tells what
+/// the log takes back.
+fn promise_time(store: &Path, runtime: &Runtime) -> Result<Option<Truncations>> {
     let settings = OpenSettings { create: false, ..OpenSettings::default() };
-    match Wal::open(store, runtime, &settings, &mut |_| Ok(())) {
+    let mut known = Truncations::default();
+    let opened = Wal::open(store, runtime, &settings, &mut |record| {
+        known.note(&record.header);
+        Ok(())
+    });
+    match opened {
         Ok(wal) => {
             wal.time_mark()?;
-            wal.close()
+            wal.close()?;
+            Ok(Some(known))
         }
-        Err(error) if matches!(error.kind(), ErrorKind::Locked | ErrorKind::ReadOnly) => Ok(()),
+        Err(error) if matches!(error.kind(), ErrorKind::Locked | ErrorKind::ReadOnly) => Ok(None),
         Err(error) => Err(error),
     }
 }

@@ -95,6 +95,8 @@ plants! {
     /// `wal::group`: the next life claims the clean close that it found, whose sync was the last of
     /// its life and may have failed unheard. R7.
     CloseClaimedEarly = "close-claimed-early",
+    /// `wal::truncation`: who resumed behind what is taken back is not told. R7.
+    ResumedNotTold = "resumed-not-told",
     /// `wal::ticker`: a commit's time follows the clock alone, also back. Panic, R7.
     TimeGoesBack = "time-goes-back",
 
@@ -108,6 +110,8 @@ plants! {
     RecycledSaltKept = "recycled-salt-kept",
     /// `wal::release`: released segments go before the log durably begins behind them. R7.
     ReleasedBeforeDurable = "released-before-durable",
+    /// `wal::pool`: files below a beginning that may not be durable are used again at open. R7.
+    AdoptedBeforeDurable = "adopted-before-durable",
     /// `vfs::replace`: the replacing file is not synced before it is renamed. R7, R12.
     ReplacementNotSynced = "replacement-not-synced",
     /// `vfs::replace`: the rename is not synced. R1, R7.

@@ -1,12 +1,15 @@
 //! The change feed: every revision of every document, in commit order, out of the log.
 //!
 //! Reads the log and nothing else, so it works the same in the store's own process and beside
-//! its writer, and it can be resumed at any LSN. Only durable commits are shown (L2).
+//! its writer, and it can be resumed at any LSN that the log holds. It begins in the segment of
+//! that LSN; what the collections are called may be said before, so that the log is read from its
+//! beginning when a change of a collection comes whose name was not read. Only durable commits are
+//! shown (L2).
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use crate::base::{Error, ErrorKind, KeyspaceId, Lsn, Result, Timestamp};
+use crate::base::{Error, ErrorKind, KeyspaceId, Lsn, Result, Seq, Timestamp};
 use crate::store::format::{Change as Stored, Decoded, decode};
 use crate::store::{DIRECTORY, Namespace, Origin, Store, parse_directory_entry};
 use crate::vfs::Runtime;
@@ -54,12 +57,18 @@ pub struct Change {
 #[derive(Debug)]
 pub struct Changes {
     reader: LogReader,
+    dir: PathBuf,
+    runtime: Runtime,
     /// Asked for the durable LSN; without it, the log's claims decide.
     store: Option<Store>,
     since: Lsn,
     collections: Option<BTreeSet<String>>,
-    /// The collections of the keyspaces met in the log so far.
-    names: BTreeMap<KeyspaceId, String>,
+    /// The collections of the keyspaces met in the log so far; `None` for a keyspace that is none.
+    names: BTreeMap<KeyspaceId, Option<String>>,
+    /// The log was read from its beginning for them.
+    read_names: bool,
+    /// The oldest commit of a log without its beginning, where other names may have been.
+    names_lost: Option<Lsn>,
     ready: VecDeque<Change>,
 }
 
@@ -67,19 +76,33 @@ impl Changes {
     /// The changes after `since` of the store in `dir`, which another process may be writing.
     ///
     /// # Errors
-    /// `NotFound`, `Io`, `Corrupt`, `Unsupported`.
+    /// `Expired` when the log no longer holds the commit after `since`; the error says which one
+    /// is the oldest. `NotFound`, `Io`, `Corrupt`, `Unsupported`.
+    ///
+    /// # Cost
+    /// Reads from the segment on that holds `since`, and the log before it once, for the names of
+    /// the collections.
     pub fn follow(dir: &Path, runtime: &Runtime, since: Lsn) -> Result<Self> {
-        Ok(Self::new(LogReader::open(dir, runtime)?, None, since))
+        Self::begin(dir, runtime, None, since)
     }
 
     pub(super) fn of_open_store(store: &Store, since: Lsn) -> Result<Self> {
-        let reader = LogReader::open(store.path(), store.runtime())?;
-        Ok(Self::new(reader, Some(store.clone()), since))
+        Self::begin(store.path(), store.runtime(), Some(store.clone()), since)
     }
 
-    fn new(reader: LogReader, store: Option<Store>, since: Lsn) -> Self {
-        let (names, ready) = (BTreeMap::new(), VecDeque::new());
-        Self { reader, store, since, collections: None, names, ready }
+    fn begin(dir: &Path, runtime: &Runtime, store: Option<Store>, since: Lsn) -> Result<Self> {
+        Ok(Self {
+            reader: LogReader::open_after(dir, runtime, since)?,
+            dir: dir.to_owned(),
+            runtime: runtime.clone(),
+            store,
+            since,
+            collections: None,
+            names: BTreeMap::new(),
+            read_names: false,
+            names_lost: None,
+            ready: VecDeque::new(),
+        })
     }
 
     /// Only changes in these collections.
@@ -92,7 +115,8 @@ impl Changes {
     /// The next change; `None` when there is none yet. Ask again to follow.
     ///
     /// # Errors
-    /// `Io`, `Corrupt`, `Unsupported` from the log.
+    /// `Io`, `Corrupt`, `Unsupported` from the log; `Expired` when it no longer holds what comes
+    /// next, or the name of its collection; `Diverged` when changes that were given are taken back.
     pub fn next_change(&mut self) -> Result<Option<Change>> {
         loop {
             if let Some(change) = self.ready.pop_front() {
@@ -124,7 +148,7 @@ impl Changes {
             return Ok(());
         }
         for entry in &decoded.entries {
-            let Some(collection) = self.names.get(&entry.keyspace) else { continue };
+            let Some(collection) = &self.name_of(entry.keyspace, record)? else { continue };
             if self.collections.as_ref().is_some_and(|only| !only.contains(collection)) {
                 continue;
             }
@@ -154,13 +178,52 @@ impl Changes {
         Ok(())
     }
 
+    /// The collection of a change in `record`; `None` for what is no document.
+    fn name_of(&mut self, keyspace: KeyspaceId, record: &OwnedRecord) -> Result<Option<String>> {
+        if keyspace == DIRECTORY {
+            return Ok(None);
+        }
+        if !self.names.contains_key(&keyspace) && !self.read_names {
+            self.read_names_before(record.header.seq)?;
+            self.read_names = true;
+        }
+        let name = self.names.get(&keyspace).cloned();
+        match self.names_lost {
+            Some(oldest) if name.is_none() => {
+                let what = "the log no longer holds the name of the collection that a change is \
+                            in; read the documents, and follow them from then on";
+                Err(Error::new(ErrorKind::Expired, what).at_lsn(oldest))
+            }
+            _ => Ok(name.flatten()),
+        }
+    }
+
+    /// Reads the names that the log holds before its record `seq`.
+    fn read_names_before(&mut self, seq: Seq) -> Result<()> {
+        let mut reader = LogReader::open(&self.dir, &self.runtime)?.with_taken_back();
+        let before = reader.position().lsn;
+        self.names_lost = (before > Lsn::ZERO).then(|| before.next());
+        let mut earlier = BTreeMap::new();
+        std::mem::swap(&mut earlier, &mut self.names);
+        while let Some(record) = reader.next(Limit::Everything)?.filter(|one| one.header.seq < seq)
+        {
+            if record.header.kind == Kind::Commit
+                && let Ok(decoded) = decode(&record.payload)
+            {
+                self.learn_names(&decoded);
+            }
+        }
+        self.names.append(&mut earlier);
+        Ok(())
+    }
+
     fn learn_names(&mut self, decoded: &Decoded<'_>) {
         for entry in decoded.entries.iter().filter(|entry| entry.keyspace == DIRECTORY) {
             if let Stored::Put(value) = entry.change
                 && let Some((keyspace, id)) = parse_directory_entry(entry.key, value)
-                && keyspace.namespace() == Namespace::Collection
             {
-                self.names.insert(id, keyspace.name().to_owned());
+                let is_collection = keyspace.namespace() == Namespace::Collection;
+                self.names.insert(id, is_collection.then(|| keyspace.name().to_owned()));
             }
         }
     }

@@ -12,7 +12,7 @@ use crate::base::{Error, ErrorKind, KeyspaceId, Lsn, Result};
 use crate::doc::{Canonical, Revision, Sha256, id, json};
 use crate::store::format::{Change, decode};
 use crate::store::{DIRECTORY, Keyspace, Namespace, parse_directory_entry};
-use crate::vfs::Runtime;
+use crate::vfs::{Lock, Runtime};
 use crate::wal::format::Kind;
 use crate::wal::scan::Record;
 use crate::wal::{Damage, LOCK_NAME, Truncations, held, survey_log};
@@ -41,11 +41,15 @@ impl VerifyReport {
 /// `NotFound` when there is no store, `Locked` when a writer holds it, `Unsupported`, `Io`.
 /// Damage is in the report, not an error.
 ///
+/// # Concurrency
+/// Any number may verify or read at once; a writer that would open the store meanwhile is told
+/// that it is held.
+///
 /// # Cost
 /// Reads every byte, and twice where commits were taken back; keeps one revision for each
 /// document in memory.
 pub fn verify(dir: &Path, runtime: &Runtime, quick: bool) -> Result<VerifyReport> {
-    let _lock = lock(dir, runtime)?;
+    let _hold = keep_writers_away(dir, runtime)?;
     let look = |truncations| {
         let mut audit = Audit { quick, truncations, ..Audit::default() };
         let surveyed = survey_log(dir, runtime, &mut |record| {
@@ -90,8 +94,9 @@ pub fn verify(dir: &Path, runtime: &Runtime, quick: bool) -> Result<VerifyReport
     Ok(VerifyReport { checked, damage })
 }
 
-/// Keeps writers away; a directory that may only be read has none.
-fn lock(dir: &Path, runtime: &Runtime) -> Result<Option<Box<dyn crate::vfs::Lock>>> {
+/// Keeps writers away, and nobody who only reads; writes nothing. `None` where no writer can be
+/// kept away: none was ever here, or who verifies may not look.
+fn keep_writers_away(dir: &Path, runtime: &Runtime) -> Result<Option<Box<dyn Lock>>> {
     match runtime.vfs.list(dir) {
         Ok(_) => {}
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
@@ -99,8 +104,7 @@ fn lock(dir: &Path, runtime: &Runtime) -> Result<Option<Box<dyn crate::vfs::Lock
         }
         Err(error) => return Err(Error::io("list the store's directory", dir, error)),
     }
-    let path = dir.join(LOCK_NAME);
-    match runtime.vfs.lock(&path) {
+    match runtime.vfs.lock_shared(&dir.join(LOCK_NAME)) {
         Ok(lock) => Ok(Some(lock)),
         Err(error) if error.kind() == io::ErrorKind::WouldBlock => Err(held(dir, runtime)),
         Err(_) => Ok(None),

@@ -9,7 +9,7 @@ use crate::vfs::sync::Mutex;
 use crate::vfs::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use crate::vfs::{Runtime, thread};
 
-use super::alone::log_alone;
+use super::alone::{failures_of_the_log_alone, log_alone};
 use super::case::{Case, FaultSpec};
 use super::generate::{generate, long_walk};
 use super::misplaced::misplaced_writes;
@@ -124,7 +124,9 @@ pub fn attack_seed(seed: u64) -> (Counts, Option<(Case, Failure)>) {
     let found = match seed % SWEEP_EVERY {
         1 => {
             let what = usize::try_from(kind).ok().and_then(|kind| kinds.get(kind));
-            nth_failures(seed, what.copied().unwrap_or("sync_kept"), &mut counts)
+            let what = what.copied().unwrap_or("sync_kept");
+            nth_failures(seed, what, &mut counts)
+                .or_else(|| failures_of_the_log_alone(seed, what, &mut counts))
         }
         2 => corruption(seed, Rest::Closed, STRIDE, &mut counts),
         3 => corruption(seed, Rest::Idle, STRIDE, &mut counts),

@@ -69,10 +69,12 @@ impl Hunt {
             | P::BackupBeyondClaims
             | P::RestoreOneShort
             | P::TimeGoesBack => Self::WALKS,
-            P::RecycledSaltKept | P::ReleasedBeforeDurable => {
+            P::RecycledSaltKept | P::ReleasedBeforeDurable | P::ResumedNotTold => {
                 Self { attack: "the log alone", first: 14, every: 16, bound: 4 }
             }
             P::OneClaimTrusted => Self::failing(7),
+            // The sync of a directory fails, and the next life finds what it had renamed.
+            P::AdoptedBeforeDurable => Self::failing(10),
             P::CloseClaimedEarly => Self { attack: "late closes", first: 13, every: 16, bound: 12 },
             // Two backups with nothing but a power cut between them.
             P::CopiedUnclaimedDiverges => Self { bound: 2_000, ..Self::WALKS },

@@ -79,6 +79,7 @@ fn report(counts: &Counts, failures: &[Broken], seconds: f64) -> Value {
         "repeated_images": counts.repeated,
         "damaged": counts.damaged,
         "crash_points": counts.crash_points,
+        "truncations": counts.truncations,
         "seconds": seconds,
         "failures": failures,
         "faults": faults,

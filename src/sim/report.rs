@@ -19,6 +19,8 @@ pub struct Counts {
     pub damaged: u64,
     /// Operations of the disk that were crash points.
     pub crash_points: u64,
+    /// Truncations of the log alone.
+    pub truncations: u64,
     /// Faults planned in the cases played, by name, whether or not each came to happen; writes
     /// lost and misdirected in a sweep are counted when they happened.
     pub faults: BTreeMap<String, u64>,
@@ -35,6 +37,7 @@ impl Counts {
         self.repeated += other.repeated;
         self.damaged += other.damaged;
         self.crash_points += other.crash_points;
+        self.truncations += other.truncations;
         for (name, count) in &other.faults {
             *self.faults.entry(name.clone()).or_default() += count;
         }

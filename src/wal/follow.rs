@@ -23,6 +23,7 @@ use super::open::existing_identity;
 use super::present::segments_present;
 use super::reader::{Limit, LogReader, OwnedRecord};
 use super::segment::SegmentDir;
+use super::truncation::Shown;
 
 fn expired(oldest: Lsn) -> Error {
     hit(Mark::ReaderExpired);
@@ -31,6 +32,24 @@ fn expired(oldest: Lsn) -> Error {
          there, or from a copy"
     );
     Error::new(ErrorKind::Expired, what).at_lsn(oldest)
+}
+
+/// The beginning of the newest segment that begins before the commit `lsn`, or of the log.
+fn begins_before(dir: &SegmentDir, lsn: Lsn) -> Result<First> {
+    let first = First::load(dir)?;
+    if lsn < first.position.lsn {
+        return Err(expired(first.oldest()));
+    }
+    let present = segments_present(dir)?;
+    for number in present.iter().rev().take_while(|number| **number > first.segment) {
+        // It is in the log if the commit is, which comes after its beginning.
+        // One that is not begun, or nobody's, or gone by now, holds nothing to begin with.
+        let begins = First::of_segment(dir, *number)?;
+        if let Some(begins) = begins.filter(|begins| begins.position.lsn < lsn) {
+            return Ok(begins);
+        }
+    }
+    Ok(first)
 }
 
 impl LogReader {
@@ -48,22 +67,25 @@ impl LogReader {
         Self::seek(segments, identity, after)
     }
 
+    /// Starts at or before the commit `lsn` of the store in `dir`, at the beginning of a segment,
+    /// and gives everything from there on; [`LogReader::position`] says where that is. For whoever
+    /// has to compare the chain of the commit with that of one which it has.
+    ///
+    /// # Errors
+    /// As [`LogReader::open_after`].
+    ///
+    /// # Cost
+    /// As [`LogReader::open_after`].
+    pub fn open_at(dir: &Path, runtime: &Runtime, lsn: Lsn) -> Result<Self> {
+        let identity = existing_identity(dir, runtime)?;
+        let segments = SegmentDir::of_store(dir, runtime, &identity);
+        let begins = begins_before(&segments, lsn)?;
+        Self::begin(segments, identity, &begins, Lsn::ZERO)
+    }
+
     fn seek(dir: SegmentDir, identity: Identity, after: Lsn) -> Result<Self> {
-        let first = First::load(&dir)?;
-        if after < first.position.lsn {
-            return Err(expired(first.oldest()));
-        }
-        let present = segments_present(&dir)?;
-        let newer = present.iter().rev().take_while(|number| **number > first.segment);
-        for number in newer {
-            // It is in the log if the commit is, which comes after its beginning.
-            // One that is not begun, or nobody's, or gone by now, holds nothing to begin with.
-            let Some(begins) = First::of_segment(&dir, *number)? else { continue };
-            if begins.position.lsn < after {
-                return Self::begin(dir, identity, &begins, after);
-            }
-        }
-        Self::begin(dir, identity, &first, after)
+        let begins = begins_before(&dir, after)?;
+        Self::begin(dir, identity, &begins, after)
     }
 
     /// Refuses a place that is not the next record because its file has another life by now.
@@ -109,7 +131,8 @@ impl Drop for Pin {
 }
 
 impl Wal {
-    /// Follows the log from the commit after `after` on; 0 is before the first.
+    /// Follows the log from the commit after `after` on; 0 is before the first. `after` is a commit
+    /// of the log as it is now: what was taken back before this call is not told.
     ///
     /// # Errors
     /// `Expired` when that commit was released; the error says which one is the oldest. `Io`,
@@ -124,7 +147,12 @@ impl Wal {
         // Pinned before it is known where it begins, so that this is not released meanwhile.
         let shared = Arc::clone(&self.shared);
         let pin = Pin { id: shared.retention.pins.pin(), shared: Arc::clone(&shared) };
-        let reader = LogReader::seek(shared.segments.clone(), self.identity().clone(), after)?;
+        let (known, end) = {
+            let state = shared.lock();
+            (state.standing.truncations.clone(), state.position.seq)
+        };
+        let mut reader = LogReader::seek(shared.segments.clone(), self.identity().clone(), after)?;
+        reader.shown = Shown::knowing(known).resumed(end, after);
         let follower = Follower { reader, shared, pin };
         follower.move_pin();
         Ok(follower)
@@ -137,7 +165,9 @@ impl Follower {
     /// # Errors
     /// `Expired` when it was released, because this reader held back more than
     /// [`OpenSettings::held_bytes_max`](super::OpenSettings::held_bytes_max); the error says which
-    /// commit is the oldest. `Io`, after which it can be tried again; `Corrupt`, `Unsupported`.
+    /// commit is the oldest. `Diverged` when commits that it gave, or that it was begun after, were
+    /// taken back; the error says which LSN is given next. `Io`, after which it can be tried
+    /// again; `Corrupt`, `Unsupported`.
     pub fn next_commit(&mut self) -> Result<Option<OwnedRecord>> {
         let before = self.reader.segment_number();
         loop {

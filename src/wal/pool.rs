@@ -16,6 +16,7 @@ use crate::vfs::sync::Mutex;
 use crate::vfs::sync::atomic::{AtomicU64, Ordering};
 use crate::vfs::{File, FileExt, OpenMode};
 
+use super::first::First;
 use super::format::Salt;
 use super::header::SegmentHeader;
 use super::segment::{Segment, SegmentDir, parse_name, shown_path, sync_twice};
@@ -51,14 +52,28 @@ impl Pool {
 
     /// Takes over what earlier lives left: free files, and segments below the log's first.
     ///
+    /// Who let go of those was killed, or its sync failed: that the log begins behind them may be
+    /// known to the page cache alone, so it is written again before they are touched.
+    ///
     /// # Errors
-    /// `Io`.
-    pub(super) fn adopt(&self, dir: &SegmentDir, first: SegmentNumber) -> Result<()> {
+    /// `Full`, `Io`.
+    ///
+    /// # Cost
+    /// Two syncs, if there are segments below.
+    pub(super) fn adopt(&self, dir: &SegmentDir, first: &First) -> Result<()> {
         let shown = std::path::Path::new(super::segment::DIR_NAME);
         let entries = dir.runtime.vfs.list(&dir.path);
-        for entry in entries.map_err(|error| Error::io("list", shown, error))? {
-            let below = parse_name(&entry.name, super::segment::SUFFIX);
-            if let Some(number) = below.filter(|number| *number < first) {
+        let entries = entries.map_err(|error| Error::io("list", shown, error))?;
+        let below = |name: &str| {
+            let number = parse_name(name, super::segment::SUFFIX);
+            number.filter(|number| *number < first.segment)
+        };
+        let early = is_planted(Plant::AdoptedBeforeDurable);
+        if !early && entries.iter().any(|entry| below(&entry.name).is_some()) {
+            first.save(dir)?;
+        }
+        for entry in entries {
+            if let Some(number) = below(&entry.name) {
                 self.take_in(dir, number)?;
             } else if let Some(number) = parse_name(&entry.name, FREE_SUFFIX) {
                 self.keep_or_remove(dir, number)?;

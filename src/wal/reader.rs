@@ -24,7 +24,7 @@ use super::present::segments_present;
 use super::saved::SavedTail;
 use super::scan::{Found, Neighbours, Position, read_record};
 use super::segment::{SegmentDir, cannot_read, shown_path};
-use super::truncation::Shown;
+use super::truncation::{Shown, Truncations};
 
 /// Bytes read ahead at once; a longer record makes its own window.
 const WINDOW: usize = 256 << 10;
@@ -77,7 +77,7 @@ pub struct LogReader {
     waiting: std::collections::VecDeque<OwnedRecord>,
     /// Commits up to here are passed over.
     after: Lsn,
-    shown: Shown,
+    pub(super) shown: Shown,
     /// What an interrupted recovery was writing again when the reader was opened.
     pub(super) saved: Arc<SavedTail>,
 }
@@ -128,6 +128,14 @@ impl LogReader {
         self
     }
 
+    /// The same reader for who knows what the log takes back: it gives none of that, and does not
+    /// say `Diverged` for it.
+    #[must_use]
+    pub fn knowing(mut self, truncations: Truncations) -> Self {
+        self.shown = Shown::knowing(truncations);
+        self
+    }
+
     /// Who the store is.
     #[must_use]
     pub const fn identity(&self) -> &Identity {
@@ -172,6 +180,10 @@ impl LogReader {
             {
                 let passed = first.header.kind.takes_lsn() && first.header.lsn <= self.after;
                 let given = if passed { Ok(()) } else { self.shown.give(&first.header) };
+                if given.is_err() {
+                    // Whoever asked has them no more.
+                    self.after = self.after.min(first.header.lsn);
+                }
                 let record = self.waiting.pop_front();
                 if passed {
                     continue;
@@ -188,7 +200,7 @@ impl LogReader {
         let header = &record.header;
         match limit {
             Limit::Claims => header.seq <= self.claim,
-            Limit::Durable(lsn) => header.lsn <= lsn || self.shown.is_taken_back(header),
+            Limit::Durable(lsn) => header.lsn <= lsn || self.shown.is_behind(header),
             Limit::Everything => true,
         }
     }

@@ -81,7 +81,7 @@ impl Retention {
         beginning: &mut MutexGuard<'_, Beginning>,
     ) -> Result<()> {
         if beginning.leftovers {
-            self.pool.adopt(dir, beginning.first.segment)?;
+            self.pool.adopt(dir, &beginning.first)?;
             beginning.leftovers = false;
         }
         Ok(())

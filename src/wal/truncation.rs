@@ -6,6 +6,7 @@
 //! crash shows all of the old commits or none of those taken back.
 
 use crate::base::codec::{Cursor, Malformed};
+use crate::base::plant::{Plant, is_planted};
 use crate::base::{Error, ErrorKind, Lsn, Result, Seq, Term};
 
 use super::draft::{Payload, Spot};
@@ -138,9 +139,11 @@ pub struct Truncations {
 }
 
 impl Truncations {
-    /// Learns what the record with `header` takes back, if anything.
+    /// Learns what the record with `header` takes back, if anything; what was known before it is
+    /// read again changes nothing.
     pub fn note(&mut self, header: &RecordHeader) {
-        if header.kind != Kind::TruncateAfter {
+        let known = self.markers.last().is_some_and(|(seq, _)| *seq >= header.seq);
+        if header.kind != Kind::TruncateAfter || known {
             return;
         }
         while self.markers.last().is_some_and(|(_, lsn)| *lsn >= header.lsn) {
@@ -161,10 +164,16 @@ impl Truncations {
     /// A search among the markers that still say something.
     #[must_use]
     pub fn take_back(&self, header: &RecordHeader) -> bool {
+        header.kind.takes_lsn() && self.go_back_before(header)
+    }
+
+    /// Whether the record with `header`, of whatever kind, was written when the last commit was
+    /// one that a later marker takes back.
+    fn go_back_before(&self, header: &RecordHeader) -> bool {
         let later = self.markers.partition_point(|(seq, _)| *seq <= header.seq);
         // The first of the later ones goes back furthest.
         let last = self.markers.get(later).map(|(_, lsn)| *lsn);
-        header.kind.takes_lsn() && last.is_some_and(|last| header.lsn > last)
+        last.is_some_and(|last| header.lsn > last)
     }
 }
 
@@ -174,11 +183,24 @@ impl Truncations {
 pub(super) struct Shown {
     truncations: Truncations,
     last: Lsn,
+    /// Whoever asks had the commits up to this one when the log stood at this record.
+    resumed: Option<(Seq, Lsn)>,
     /// Whoever asks wants to see what was taken back.
     pub(super) with_taken_back: bool,
 }
 
 impl Shown {
+    /// Knows from the start what will be taken back.
+    pub(super) fn knowing(truncations: Truncations) -> Self {
+        Self { truncations, ..Self::default() }
+    }
+
+    /// The same for who had the commits up to `lsn` of the log that ended with the record `seq`.
+    pub(super) const fn resumed(mut self, seq: Seq, lsn: Lsn) -> Self {
+        self.resumed = Some((seq, lsn));
+        self
+    }
+
     /// Learns that the record with `header` was read.
     pub(super) fn read(&mut self, header: &RecordHeader) {
         self.truncations.note(header);
@@ -186,12 +208,13 @@ impl Shown {
 
     /// Whether the record with `header`, which was not given yet, never will be.
     pub(super) fn drops(&self, header: &RecordHeader) -> bool {
-        !self.with_taken_back && self.is_taken_back(header)
+        !self.with_taken_back && self.truncations.take_back(header)
     }
 
-    /// Whether the record with `header` is no more; then it waits for nothing.
-    pub(super) fn is_taken_back(&self, header: &RecordHeader) -> bool {
-        self.truncations.take_back(header)
+    /// Whether the record with `header` waits for nothing, since its LSN is that of another
+    /// commit by now, or of none.
+    pub(super) fn is_behind(&self, header: &RecordHeader) -> bool {
+        self.truncations.go_back_before(header)
     }
 
     /// Notes that the record with `header` is given out next.
@@ -199,7 +222,13 @@ impl Shown {
     /// # Errors
     /// `Diverged` when it takes back what was given out before, with the LSN to go on from.
     pub(super) fn give(&mut self, header: &RecordHeader) -> Result<()> {
-        let takes_back = header.kind == Kind::TruncateAfter && header.lsn < self.last;
+        let resumed = self.resumed.as_mut().filter(|(seq, _)| header.seq > *seq);
+        let resumed = resumed.filter(|_| !is_planted(Plant::ResumedNotTold));
+        let had = resumed.as_ref().map_or(Lsn::ZERO, |(_, lsn)| *lsn).max(self.last);
+        let takes_back = header.kind == Kind::TruncateAfter && header.lsn < had;
+        if takes_back && let Some((_, lsn)) = resumed {
+            *lsn = (*lsn).min(header.lsn);
+        }
         if takes_back || header.kind.takes_lsn() {
             self.last = header.lsn;
         }
@@ -337,5 +366,31 @@ mod tests {
         assert_eq!(told(Shown::default()), [None, None, None, diverged, None, None]);
         let everything = Shown { with_taken_back: true, ..Shown::default() };
         assert_eq!(told(everything), [None; 6]);
+    }
+
+    #[test]
+    fn who_knows_the_truncations_from_the_start_gives_only_what_they_leave() {
+        // The second marker goes back less far, and is not forgotten when the first is read.
+        let records = [
+            record(Kind::Commit, 1, 1),
+            record(Kind::Commit, 2, 2),
+            record(Kind::TruncateAfter, 3, 1),
+            record(Kind::Commit, 4, 2),
+            record(Kind::Commit, 5, 3),
+            record(Kind::TruncateAfter, 6, 2),
+            record(Kind::Commit, 7, 3),
+        ];
+        let mut known = Truncations::default();
+        records.iter().for_each(|header| known.note(header));
+        let mut shown = Shown::knowing(known);
+        let mut given = Vec::new();
+        for header in &records {
+            shown.read(header);
+            if !shown.drops(header) {
+                shown.give(header).unwrap();
+                given.push(header.seq.0);
+            }
+        }
+        assert_eq!(given, [1, 3, 4, 6, 7]);
     }
 }

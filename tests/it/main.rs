@@ -17,6 +17,7 @@ mod cases;
 mod cli;
 mod commit;
 mod concurrency;
+mod continued;
 mod copy;
 mod crash;
 mod create;

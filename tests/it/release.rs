@@ -441,3 +441,40 @@ fn where_every_write_gets_a_new_place_nothing_is_filled_and_nothing_used_again()
     assert!(writing + 4 * 15 < filling, "no page of zeroes: {writing}, {filling}");
     assert_eq!(names(&disk, ".free"), [""; 0]);
 }
+
+/// 1. a release has renamed `FIRST`, and its process ends before the rename is synced;
+/// 2. the next one reads where the log begins, and uses the files below again.
+///
+/// `!` A power cut takes the rename: the log begins with a segment whose file is another one.
+#[test]
+fn files_below_a_beginning_that_was_read_are_used_again_only_when_it_is_durable() {
+    let disk = MemoryVfs::new();
+    let log = open(&disk);
+    let last = commit(&log, 12);
+    let killed = Arc::new(jidoka::vfs::sync::Mutex::new(Vec::new()));
+    let sink = Arc::clone(&killed);
+    disk.set_observer(Box::new(move |disk: &MemoryVfs, operation| {
+        let is_first = operation.path.to_string_lossy().contains("FIRST");
+        if is_first && operation.kind == OperationKind::Rename {
+            sink.lock().push(disk.kill());
+        }
+    }));
+    log.release(last).unwrap();
+    disk.clear_observer();
+    let next = killed.lock().pop().unwrap();
+    let cuts = Arc::new(jidoka::vfs::sync::Mutex::new(Vec::new()));
+    let sink = Arc::clone(&cuts);
+    next.set_observer(Box::new(move |disk: &MemoryVfs, _| {
+        sink.lock().push(disk.crash_with(CrashMode::Nothing));
+    }));
+    let log = open(&next);
+    commit(&log, 9);
+    assert!(log.stats().recycled_segments > 0, "{:?}", log.stats());
+    next.clear_observer();
+    let cuts = std::mem::take(&mut *cuts.lock());
+    assert!(cuts.len() > 40, "{}", cuts.len());
+    for cut in &cuts {
+        let (_, shown) = open_with(cut, &settings());
+        assert!(shown.iter().any(|(lsn, _)| *lsn == last), "an acknowledged commit is there");
+    }
+}

@@ -14,11 +14,11 @@ use jidoka::vfs::memory::{
 use jidoka::vfs::sync::Mutex;
 use jidoka::vfs::{FileExt, OpenMode, Vfs};
 use jidoka::wal::format::{Kind, RecordHeader};
-use jidoka::wal::reader::Limit;
+use jidoka::wal::reader::{Limit, OwnedRecord};
 use jidoka::wal::scan::Record;
 use jidoka::wal::{
     Appending, Committed, Deadline, Durability, LogReader, OpenSettings, Payload, Truncations,
-    Vote, Wal,
+    Vote, Wal, salvage_log,
 };
 
 use crate::model::{SEGMENT_BYTES, STORE, content, images, open};
@@ -275,6 +275,46 @@ fn a_reader_beyond_the_cut_is_told_once_and_one_before_it_never_sees_what_was_ta
     assert_eq!(read(&mut whole, limit).unwrap(), numbers(&[2, 3, 4, 5, 6, 40, 50]));
 }
 
+#[test]
+fn a_follower_that_resumed_beyond_the_cut_is_told_and_one_that_begins_later_sees_what_is_left() {
+    let disk = MemoryVfs::new();
+    let wal = log(&disk, 6);
+    let mut resumed = wal.follow(Lsn(6)).unwrap();
+    let mut before = wal.follow(Lsn(2)).unwrap();
+    // A record of the commits that go, before the marker.
+    wal.save_vote(vote(1, 2, false)).unwrap();
+    wal.truncate_after(Lsn(4)).unwrap();
+    let first = resumed.next_commit().unwrap_err();
+    assert_eq!((first.kind(), first.place().lsn), (ErrorKind::Diverged, Some(Lsn(5))));
+    wal.truncate_after(Lsn(3)).unwrap();
+    append(&wal, &[40]);
+    append(&wal, &[50]);
+    append(&wal, &[60]);
+    append(&wal, &[70]);
+    let told = |follower: &mut jidoka::wal::Follower| {
+        let mut told = Vec::new();
+        loop {
+            match follower.next_commit() {
+                Ok(Some(record)) => told.push(Ok(record.payload[0])),
+                Ok(None) => return told,
+                Err(error) => told.push(Err((error.kind(), error.place().lsn.unwrap().0))),
+            }
+        }
+    };
+    let diverged = |lsn| Err((ErrorKind::Diverged, lsn));
+    let new = [Ok(40), Ok(50), Ok(60), Ok(70)];
+    // Had the numbers that it had been passed over, the new commits 4 to 6 would be missing.
+    let expected = [&[diverged(4)][..], &new].concat();
+    assert_eq!(told(&mut resumed), expected);
+    assert_eq!(told(&mut resumed), []);
+    // What it is given of the old commits while it does not know, it is told of.
+    let all = told(&mut before);
+    assert_eq!((all[0], &all[all.len() - 4..]), (Ok(3), &new[..]));
+    assert!(all.len() == 5 || all.contains(&diverged(4)), "{all:?}");
+    assert_eq!(told(&mut wal.follow(Lsn(2)).unwrap()), [&[Ok(3)][..], &new].concat());
+    assert_eq!(told(&mut wal.follow(Lsn(5)).unwrap()), new[2..]);
+}
+
 /// Where the last record of `kind` is: its segment's file and its offset there.
 fn last_of(disk: &MemoryVfs, kind: Kind) -> (std::path::PathBuf, u64, RecordHeader) {
     let mut reader = follower(disk).with_taken_back();
@@ -368,6 +408,83 @@ fn a_store_shows_the_commits_that_a_truncation_leaves_and_goes_on() {
     let report = verify(Path::new(STORE), &runtime(&disk, 4), false).unwrap();
     assert_eq!(report.damage, []);
     assert_eq!(content(&open(&disk, 5).unwrap()), expected);
+}
+
+/// The records of a log in their order, with the files they are in.
+fn all_records(disk: &MemoryVfs) -> Vec<(std::path::PathBuf, OwnedRecord)> {
+    let mut reader = follower(disk).with_taken_back();
+    let mut records = Vec::new();
+    while let Some(record) = reader.next(Limit::Everything).unwrap() {
+        let name = format!("wal/{:016}.wal", record.segment.0);
+        records.push((Path::new(STORE).join(name), record));
+    }
+    records
+}
+
+/// Damages records, salvages, and gives what is there then; `None` if opening refused nothing.
+fn salvaged(whole: &MemoryVfs, damaged: &[(std::path::PathBuf, OwnedRecord)]) -> Option<Told> {
+    let disk = whole.kill();
+    damaged.iter().for_each(|(path, record)| flip(&disk, path, record.offset + 16));
+    if reopen(&disk.kill(), 60).is_ok() {
+        return None;
+    }
+    let report = salvage_log(Path::new(STORE), &runtime(&disk, 61), true).unwrap();
+    let (wal, told) = reopen(&disk, 62).unwrap();
+    let len = u64::try_from(told.len()).unwrap();
+    assert_eq!((report.done, report.kept), (true, Lsn(len)));
+    let lost = report.loss.commits.map(|(first, _)| first);
+    assert!(lost.is_none_or(|first| first == Lsn(len + 1)), "{report:?}");
+    // A new era begins before it.
+    assert_eq!(append(&wal, b"more"), Lsn(len + 2));
+    wal.close().unwrap();
+    let (_, longer) = reopen(&disk, 63).unwrap();
+    assert_eq!((&longer[..told.len()], longer.len()), (&told[..], told.len() + 2));
+    Some(told)
+}
+
+#[test]
+fn a_salvage_keeps_the_history_before_the_damage_and_nothing_that_was_taken_back() {
+    use Step::{Append, Reopen, Truncate};
+    let (mut whole_prefixes, mut shorter, mut ended) = (0, 0, 0);
+    for len in [10, 900, 1500] {
+        let (a, disk) = (Append(len), MemoryVfs::new());
+        let steps = [a, a, a, a, Truncate(4), a, a, Truncate(3), Reopen, a, a, a, Truncate(5), a];
+        live(&disk, &steps, &Lives::default());
+        let whole = disk.crash_with(CrashMode::Everything);
+        let records = all_records(&whole);
+        // The history that is left, each commit with the index of its record.
+        let mut history: Vec<(usize, Vec<u8>)> = Vec::new();
+        for (index, (_, record)) in records.iter().enumerate() {
+            match record.header.kind {
+                Kind::Commit => history.push((index, record.payload.clone())),
+                Kind::TermStart => history.push((index, b"term".to_vec())),
+                Kind::TruncateAfter => {
+                    history.truncate(usize::try_from(record.header.lsn.0).unwrap());
+                }
+                _ => {}
+            }
+        }
+        let all: Told = history.iter().map(|(_, bytes)| bytes.clone()).collect();
+        for index in 0..records.len() {
+            // What can be kept: the history up to its first commit that is lost or behind it.
+            let before = history.iter().take_while(|(at, _)| *at < index).count();
+            for lost in 1..4 {
+                let damaged = &records[index..records.len().min(index + lost)];
+                let Some(told) = salvaged(&whole, damaged) else {
+                    ended += 1;
+                    continue;
+                };
+                let name = format!("{len}: {lost} from {index}, {:?}", damaged[0].1.header.kind);
+                assert!(all.starts_with(&told), "{name}: {} commits came back", told.len());
+                assert!(lost > 1 || told.len() == before, "{name}: {} of {before}", told.len());
+                assert!(told.len() <= before, "{name}");
+                whole_prefixes += usize::from(told.len() == before);
+                shorter += usize::from(told.len() < before);
+            }
+        }
+    }
+    println!("{whole_prefixes} kept all they could, {shorter} less, {ended} needed no salvage");
+    assert!(whole_prefixes > 150 && shorter < 5 && ended > 5);
 }
 
 fn vote(term: u64, leader: u32, committed: bool) -> Vote {
@@ -466,7 +583,7 @@ fn the_term_of_a_commit_is_told_while_it_is_there() {
 }
 
 #[test]
-fn the_tools_tell_what_was_taken_back_and_a_backup_of_it_is_refused() {
+fn the_tools_tell_what_was_taken_back_and_a_backup_leaves_it_out() {
     let (dir, path) = place();
     let store = jidoka::store::Store::open(&path).unwrap();
     for number in 0..3_u8 {
@@ -501,10 +618,8 @@ fn the_tools_tell_what_was_taken_back_and_a_backup_of_it_is_refused() {
     let checked = run(&path, &["--json", "verify"], "").ok().json();
     assert_eq!(checked["checked"]["commits"], 2, "{checked}");
     let copy = dir.path().join("copy");
-    let refused = run(&path, &["--json", "backup", copy.to_str().unwrap()], "");
-    assert_ne!(refused.code, 0);
-    assert_eq!(refused.lines()[0]["error"]["kind"], "diverged");
-    assert_eq!(refused.lines()[0]["error"]["lsn"], 4);
+    let copied = run(&path, &["--json", "backup", copy.to_str().unwrap()], "").ok().json();
+    assert_eq!(copied["to_lsn"], 3, "{copied}");
 }
 
 #[test]

@@ -57,6 +57,25 @@ fn an_intact_store_has_no_damage_and_everything_is_counted() {
 }
 
 #[test]
+fn two_verify_at_once_beside_a_reader_and_no_writer_comes_between() {
+    let (disk, _) = small_store();
+    let files = disk.files();
+    let reading = disk.lock_shared(Path::new("/store/LOCK")).unwrap();
+    // The other verification, and a read-only open, are under way for as long as this is held.
+    assert!(report(&disk).is_ok());
+    let read_only = Store::builder("/store").runtime(runtime(&disk, 2)).open_read_only();
+    assert_eq!(read_only.unwrap().damage().map(jidoka::base::Error::kind), None);
+    assert_eq!(open(&disk).unwrap_err().kind(), ErrorKind::Locked);
+    drop(reading);
+    assert_eq!(disk.files(), files, "nothing was written");
+    let docs = open(&disk).unwrap();
+    let refused = verify(Path::new("/store"), &runtime(&disk, 3), false).unwrap_err();
+    assert_eq!(refused.kind(), ErrorKind::Locked);
+    docs.store().close().unwrap();
+    assert!(report(&disk).is_ok());
+}
+
+#[test]
 fn every_flipped_byte_is_reported_or_harmless() {
     let (disk, content) = small_store();
     let files: Vec<(PathBuf, u64)> =

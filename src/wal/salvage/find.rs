@@ -6,7 +6,7 @@ use crate::base::codec::{len_without_zeroes, to_u64};
 use crate::base::limits::PAGE;
 use crate::base::{Error, ErrorKind, Lsn, Result, SegmentNumber, Term};
 use crate::vfs::{File, FileExt, OpenMode};
-use crate::wal::first;
+use crate::wal::first::{self, First};
 use crate::wal::format::Kind;
 use crate::wal::header::HeaderFault;
 use crate::wal::identity::{self, Identity};
@@ -14,10 +14,12 @@ use crate::wal::open::observation;
 use crate::wal::present::segments_present;
 use crate::wal::recovery::{ChainSeen, Decision, FilesSeen, decide};
 use crate::wal::saved;
+use crate::wal::scan::Position;
 use crate::wal::segment::{DIR_NAME, SegmentDir, cannot_read, parse_file_name, shown_path};
 use crate::wal::survey::{Damage, survey_log};
 use crate::wal::walk::{Walked, walk};
 
+use super::behind::Behind;
 use super::plan::Plan;
 
 /// What a salvage takes out of a log.
@@ -74,20 +76,31 @@ pub(super) fn find(
         lsn: Some(walked.position.lsn.next()),
         what: told.what.clone(),
     };
+    let behind = look_behind(store, segments, &walked)?;
     let (segment, keep_bytes) = cut_of(&walked, ended_at, segments.segment_bytes);
+    let cut = Cut { segment, keep_bytes, position: walked.position };
+    let keeps_behind = walked.chain == ChainSeen::FileLong;
+    let cut = if keeps_behind { cut } else { without_taken_back(segments, cut, &behind.records)? };
+    let Cut { segment, keep_bytes, position } = cut;
+    let lost = behind.records.last(position.lsn);
+    let (kept, lost_commits) = if keeps_behind {
+        (lost, 0)
+    } else {
+        (position.lsn, behind.records.commits_after(position.lsn))
+    };
     let mut plan = Plan {
         store_id: segments.store_id,
         quarantine: 0,
         segment,
         keep_bytes,
-        keeps_behind: walked.chain == ChainSeen::FileLong,
-        term: identity.term.max(walked.position.term),
-        kept: walked.position.lsn,
-        lost: walked.position.lsn,
-        lost_commits: 0,
+        keeps_behind,
+        // The era after every era there is; the last number is no legal one.
+        term: Term(identity.term.max(behind.term).0.saturating_add(1).min(u64::MAX - 1)),
+        kept,
+        lost,
+        lost_commits,
         lost_bytes: 0,
     };
-    count_commits(store, segments, &mut plan)?;
     let files = count_bytes(segments, &mut plan)?;
     Ok(Some(Found { damage, plan, files }))
 }
@@ -113,22 +126,59 @@ fn cut_of(walked: &Walked, ended_at: Option<u64>, segment_bytes: u64) -> (Segmen
     }
 }
 
-/// What is intact behind the cut, and the era after every era there is.
-fn count_commits(store: &Path, segments: &SegmentDir, plan: &mut Plan) -> Result<()> {
-    let (kept, mut term) = (plan.kept, plan.term);
+/// What is intact behind the damage, and the latest era of the log.
+struct Seen {
+    records: Behind,
+    term: Term,
+}
+
+fn look_behind(store: &Path, segments: &SegmentDir, walked: &Walked) -> Result<Seen> {
+    let mut seen = Seen { records: Behind::new(&walked.position), term: walked.position.term };
     survey_log(store, &segments.runtime, &mut |record| {
-        let header = &record.header;
-        term = term.max(header.term);
-        plan.lost = plan.lost.max(header.lsn);
-        plan.lost_commits += u64::from(header.kind == Kind::Commit && header.lsn > kept);
+        seen.term = seen.term.max(record.header.term);
+        seen.records.take(&record.header);
         Ok(())
     })?;
-    if plan.keeps_behind {
-        (plan.kept, plan.lost_commits) = (plan.lost, 0);
+    Ok(seen)
+}
+
+/// Where the log is cut, and what is the last before it.
+#[derive(Clone, Copy, Debug)]
+struct Cut {
+    segment: SegmentNumber,
+    keep_bytes: u64,
+    position: Position,
+}
+
+/// The same cut, or an earlier one where commits before it were taken back since.
+fn without_taken_back(segments: &SegmentDir, mut cut: Cut, behind: &Behind) -> Result<Cut> {
+    let mut floor = behind.floor();
+    if floor < cut.position.lsn {
+        cut = cut_after(segments, floor)?;
     }
-    // The last number is no legal era.
-    plan.term = Term(term.0.saturating_add(1).min(u64::MAX - 1));
-    Ok(())
+    if let Some(furthest) = behind.contradicts(&cut.position) {
+        floor = furthest;
+        cut = cut_after(segments, floor)?;
+    }
+    Ok(cut)
+}
+
+/// Cuts where the log last stood at the commit `lsn`, or at one before it.
+fn cut_after(segments: &SegmentDir, lsn: Lsn) -> Result<Cut> {
+    let mut number = First::load(segments)?.segment;
+    let mut cut = Cut { segment: SegmentNumber(0), keep_bytes: 0, position: Position::ORIGIN };
+    walk(segments, false, &mut |record| {
+        if record.header.kind == Kind::SegmentEnd {
+            // It names what is lost: the log is ended anew in its place.
+            number = number.next();
+        } else if record.header.lsn <= lsn {
+            let keep_bytes = record.offset + record.header.record_len();
+            let position = Position::resume_after(&record.header);
+            cut = Cut { segment: number, keep_bytes, position };
+        }
+        Ok(())
+    })?;
+    Ok(cut)
 }
 
 /// What goes to quarantine: the segment of the cut, all behind it that hold anything, what a

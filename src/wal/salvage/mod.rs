@@ -4,7 +4,8 @@
 //! there is no copy to restore, an operator may prefer what is before the damage to nothing. This
 //! is the only code that takes something acknowledged out of a log, so it goes in this order:
 //!
-//! 1. `find` reads the log and says what would be kept and lost; without leave it ends here;
+//! 1. `find` reads the log and says what would be kept and lost, and `behind` which commits before
+//!    the damage were taken back behind it; without leave it ends here;
 //! 2. `quarantine` copies everything that will go, durable under its name;
 //! 3. the [`plan`] is put into the log's directory: from here on opening refuses the log as one
 //!    whose salvage did not end (case @P);
@@ -18,6 +19,7 @@
 //! The term is raised because LSNs that were lost are given again: a copy that holds the lost
 //! commits meets another chain there and says that the history diverged.
 
+mod behind;
 mod find;
 pub mod plan;
 mod quarantine;
