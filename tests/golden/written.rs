@@ -232,9 +232,9 @@ fn commit(log: &Wal, numbers: Range<u8>, len: usize) -> Lsn {
 fn log_released() -> Files {
     let disk = MemoryVfs::new();
     let log = log(&disk, 12);
-    let last = commit(&log, 0..10, 1000);
-    assert!(log.release(last).unwrap().segments >= 2);
-    commit(&log, 10..14, 1000);
+    let last = commit(&log, 0..18, 1000);
+    assert!(log.release(last).unwrap().segments >= 4);
+    commit(&log, 18..20, 1000);
     assert!(log.stats().recycled_segments >= 1);
     log.close().unwrap();
     files(&disk, DIR)
@@ -244,9 +244,9 @@ fn log_released() -> Files {
 fn log_used_again() -> Files {
     let disk = MemoryVfs::new();
     let log = log(&disk, 13);
-    let last = commit(&log, 0..10, 1000);
+    let last = commit(&log, 0..18, 1000);
     log.release(last).unwrap();
-    commit(&log, 10..14, 1000);
+    commit(&log, 18..20, 1000);
     log.commit(filling(99, 1500), Durability::Buffered).unwrap();
     let image = torn(&disk);
     disk.halt();

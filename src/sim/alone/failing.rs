@@ -83,7 +83,9 @@ mod tests {
             assert_eq!(failure.map(|(_, failure)| failure), None, "{what}");
             let failed = counts.faults.get(*what).copied().unwrap_or_default();
             println!("{what}: {failed} operations failed, {} truncations", counts.truncations);
-            assert!(failed > 4 && counts.truncations > failed / 2, "{what}: {counts:?}");
+            // A disk on which every sync fails from some point on is the one that most seldom
+            // comes to a truncation: only runs that fail late do.
+            assert!(failed > 4 && counts.truncations > failed / 3, "{what}: {counts:?}");
         }
     }
 }
