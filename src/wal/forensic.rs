@@ -55,9 +55,24 @@ pub struct LogRead {
 /// # Cost
 /// Reads the whole log once.
 pub fn read_log(dir: &Path, runtime: &Runtime, replay: &mut Replay<'_>) -> Result<LogRead> {
+    read_log_with(dir, runtime, &mut |_identity, _beside_writer| Ok(()), replay)
+}
+
+/// [`read_log`], which calls `begin` once writers are kept away, and before it reads: with who the
+/// store is, and whether there is a writer that could not be kept away.
+///
+/// # Errors
+/// As [`read_log`], and those of `begin`.
+pub fn read_log_with(
+    dir: &Path,
+    runtime: &Runtime,
+    begin: &mut dyn FnMut(&Identity, bool) -> Result<()>,
+    replay: &mut Replay<'_>,
+) -> Result<LogRead> {
     let started = runtime.clock.monotonic();
     let identity = existing_identity(dir, runtime)?;
     let (_hold, beside_writer) = keep_writers_away(dir, runtime)?;
+    begin(&identity, beside_writer)?;
     let mut progress = Progress::default();
     let mut follow = |record: &Record<'_>| {
         replay(record)?;
@@ -145,7 +160,7 @@ struct End {
 }
 
 fn read_all(segments: &SegmentDir, replay: &mut Replay<'_>) -> Result<End> {
-    let walked = walk(segments, false, replay)?;
+    let walked = walk(segments, false, None, replay)?;
     let (case, decision) = decide(&observation(FilesSeen::Records, &walked));
     let is_damage = decision == Decision::Damage;
     let report = RecoveryReport {

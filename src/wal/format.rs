@@ -12,8 +12,7 @@ use crate::base::{Lsn, SegmentNumber, Seq, Term, Timestamp};
 pub const VERSION: u32 = 1;
 
 /// Offset of the first record of a segment.
-pub const RECORDS_START: u64 = 4096;
-const _: () = assert!(RECORDS_START == to_u64(PAGE));
+pub const RECORDS_START: u64 = to_u64(PAGE);
 
 /// Size of a record's header.
 pub const RECORD_HEADER: usize = 72;
@@ -56,6 +55,7 @@ pub const LAYOUTS: &[Layout] = &[
     super::truncation::LAYOUT,
     super::vote::VOTE_LAYOUT,
     super::vote::COMMITTED_LAYOUT,
+    super::checkpoint::LAYOUT,
 ];
 
 const CLAIM: usize = 64;
@@ -154,9 +154,9 @@ impl Kind {
     }
 }
 
-/// The header of one record.
+/// The header of one record; the manifest has records with kinds of its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct RecordHeader {
+pub struct RecordHeader<K = Kind> {
     /// Payload bytes.
     pub length: u32,
     /// Number of the record on this copy.
@@ -168,7 +168,7 @@ pub struct RecordHeader {
     /// The writer of the era.
     pub leader: u32,
     /// What it is.
-    pub kind: Kind,
+    pub kind: K,
     /// When.
     pub time: Timestamp,
     /// Hash of the history up to here.
@@ -197,9 +197,9 @@ fn seed(salt: Salt, offset: u64) -> u32 {
     crc32c([salt.0.to_le_bytes(), offset.to_le_bytes()].as_flattened())
 }
 
-impl RecordHeader {
-    /// Appends the header as it is at `offset` of the segment with `salt`.
-    pub fn encode(&self, salt: Salt, offset: u64, out: &mut Vec<u8>) {
+impl<K> RecordHeader<K> {
+    /// [`RecordHeader::encode`] with the `number` of its kind.
+    pub(crate) fn encode_as(&self, number: u8, salt: Salt, offset: u64, out: &mut Vec<u8>) {
         let mut header = [0; RECORD_HEADER];
         let mut rest = header.as_mut_slice();
         put(&mut rest, [0; 4]);
@@ -208,7 +208,7 @@ impl RecordHeader {
         put(&mut rest, self.lsn.0.to_le_bytes());
         put(&mut rest, self.term.0.to_le_bytes());
         put(&mut rest, self.leader.to_le_bytes());
-        put(&mut rest, [self.kind.number(), 0, 0, 0]);
+        put(&mut rest, [number, 0, 0, 0]);
         put(&mut rest, self.time.0.to_le_bytes());
         put(&mut rest, self.chain.to_le_bytes());
         put(&mut rest, self.payload_hash.to_le_bytes());
@@ -217,11 +217,16 @@ impl RecordHeader {
         out.extend_from_slice(&header);
     }
 
-    /// Reads the header at `offset` of the segment with `salt`; `bytes` may be longer.
+    /// [`RecordHeader::decode`] with the kinds that `known` knows.
     ///
     /// # Errors
     /// [`RecordFault`]; never panics, whatever the bytes are.
-    pub fn decode(bytes: &[u8], salt: Salt, offset: u64) -> Result<Self, RecordFault> {
+    pub(crate) fn decode_as(
+        bytes: &[u8],
+        salt: Salt,
+        offset: u64,
+        known: impl Fn(u8) -> Option<K>,
+    ) -> Result<Self, RecordFault> {
         const SHORT: RecordFault = RecordFault::Invalid("the record header is cut short");
         let header = bytes.get(..RECORD_HEADER).ok_or(SHORT)?;
         let mut cursor = Cursor::new(header);
@@ -239,7 +244,7 @@ impl RecordHeader {
             let term = Term(cursor.u64()?);
             let leader = cursor.u32()?;
             let [kind, flags, reserved @ ..] = cursor.array::<4>()?;
-            let known = Kind::from_number(kind).filter(|_| flags == 0 && reserved == [0, 0]);
+            let known = known(kind).filter(|_| flags == 0 && reserved == [0, 0]);
             let time = Timestamp(cursor.u64()?);
             let (chain, payload_hash, claim) = (cursor.u64()?, cursor.u64()?, Seq(cursor.u64()?));
             Ok(known.map(|kind| Self {
@@ -263,6 +268,27 @@ impl RecordHeader {
         Ok(header)
     }
 
+    /// Bytes of the whole record: header, payload, padding.
+    #[must_use]
+    pub fn record_len(&self) -> u64 {
+        padded(to_u64(RECORD_HEADER) + u64::from(self.length))
+    }
+}
+
+impl RecordHeader {
+    /// Appends the header as it is at `offset` of the segment with `salt`.
+    pub fn encode(&self, salt: Salt, offset: u64, out: &mut Vec<u8>) {
+        self.encode_as(self.kind.number(), salt, offset, out);
+    }
+
+    /// Reads the header at `offset` of the segment with `salt`; `bytes` may be longer.
+    ///
+    /// # Errors
+    /// [`RecordFault`]; never panics, whatever the bytes are.
+    pub fn decode(bytes: &[u8], salt: Salt, offset: u64) -> Result<Self, RecordFault> {
+        Self::decode_as(bytes, salt, offset, Kind::from_number)
+    }
+
     /// The kind and the length of the record that `bytes` begin with, as its header says and
     /// nothing has checked; `None` where there is none.
     #[must_use]
@@ -271,12 +297,6 @@ impl RecordHeader {
         let kind = Kind::from_number(*header.get(36)?)?;
         let length = u32::from_le_bytes(*header.get(4..)?.first_chunk()?);
         Some((kind, padded(to_u64(RECORD_HEADER) + u64::from(length))))
-    }
-
-    /// Bytes of the whole record: header, payload, padding.
-    #[must_use]
-    pub fn record_len(&self) -> u64 {
-        padded(to_u64(RECORD_HEADER) + u64::from(self.length))
     }
 }
 

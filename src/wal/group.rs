@@ -138,6 +138,8 @@ pub(super) struct State {
     pub(super) keeper_parked: bool,
     /// The last appended record is a `CleanClose`.
     pub(super) clean: bool,
+    /// Something beside the log is in doubt: no close is a clean one.
+    pub(super) distrusted: bool,
     /// Each group ends at the end of a page.
     padded_tails: bool,
     /// A record is being appended: true for who takes the lock only after a panic.
@@ -189,6 +191,7 @@ impl State {
             closing: false,
             keeper_parked: false,
             clean,
+            distrusted: false,
             padded_tails,
             appending: false,
             standing: Standing::default(),

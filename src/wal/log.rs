@@ -13,38 +13,22 @@ use crate::vfs::{Background, Lock, Runtime, thread};
 use super::commit::{Appended, Appending, Durability, Shared};
 use super::create::publish_identity;
 use super::demand::Demand;
-use super::draft::{Draft, Payload, Writer};
+use super::draft::{Payload, Writer};
 use super::filler::FILLER_BYTES_MAX;
 use super::format::Kind;
 use super::group::{State, Wants};
 use super::identity::Identity;
-use super::open::open;
+use super::open::{Begin, open};
 use super::reach::Once;
 use super::release::Retention;
 use super::room::Asks;
+use super::scan::Record;
 use super::settings::{OpenSettings, RecoveryReport};
 use super::standing::Standing;
 use super::stats::LogStats;
 use super::through::Through;
 use super::turn::poisoned;
 use super::walk::Replay;
-
-/// A commit as another copy of the store holds it.
-#[derive(Clone, Copy, Debug)]
-pub struct CopiedRecord<'a> {
-    /// Commit or `TermStart`.
-    pub kind: Kind,
-    /// Its number.
-    pub lsn: Lsn,
-    /// Its writer.
-    pub writer: Writer,
-    /// Its time.
-    pub time: Timestamp,
-    /// The chain after it.
-    pub chain: u64,
-    /// Its payload.
-    pub payload: &'a [u8],
-}
 
 /// The write-ahead log of one store: the single place where changes begin.
 ///
@@ -76,12 +60,34 @@ impl Wal {
         settings: &OpenSettings,
         replay: &mut Replay<'_>,
     ) -> Result<Self> {
+        Self::open_behind(dir, runtime, settings, (&mut |_| Ok(None), replay))
+    }
+
+    /// [`Wal::open`], but replay begins in the segment of the standpoint that `begin` gives once
+    /// the store is locked: for who has everything up to there from elsewhere.
+    ///
+    /// Records from before the standpoint, in its segment, go to `replay` too, and so does the
+    /// whole log where that segment cannot be begun with.
+    ///
+    /// # Durability
+    /// As [`Wal::open`].
+    ///
+    /// # Errors
+    /// As [`Wal::open`], and what `begin` says; `Corrupt` when the log does not pass the
+    /// standpoint.
+    pub fn open_behind(
+        dir: &Path,
+        runtime: &Runtime,
+        settings: &OpenSettings,
+        (begin, replay): (&mut Begin<'_>, &mut Replay<'_>),
+    ) -> Result<Self> {
         let era = runtime.random().map_err(|error| Error::io("choose an era for", dir, error))?;
         let mut standing = Standing::default();
-        let opened = open(dir, runtime, settings, &mut |record| {
+        let mut take = |record: &Record<'_>| {
             standing.note(&record.header, record.payload);
             replay(record)
-        })?;
+        };
+        let opened = open(dir, runtime, settings, (begin, &mut take))?;
         let writer = Writer { term: opened.identity.term, leader: 0 };
         let pool_max = settings.pool_max(opened.identity.segment_bytes);
         let retention = Retention::new(opened.first, settings.held_bytes_max, pool_max);
@@ -179,38 +185,6 @@ impl Wal {
         let last = state.position.lsn;
         while state.durable.lsn < last.min(state.position.lsn) {
             self.shared.sync_filling(&mut state)?;
-        }
-        Ok(())
-    }
-
-    /// Appends a commit of another copy at the same position; durable after [`Wal::sync`].
-    ///
-    /// # Errors
-    /// `Diverged` when it does not continue this log, else as [`Wal::append`].
-    pub fn append_copy(&self, record: &CopiedRecord<'_>) -> Result<()> {
-        let payload = Payload::new(record.payload.to_vec());
-        self.shared.segments.refuse_too_large(&payload, self.shared.padding_max)?;
-        let mut state = self.shared.lock();
-        self.shared.make_room(&mut state, payload.record_len(), Asks::Commit)?;
-        let position = state.position;
-        let opens = record.kind == Kind::TermStart;
-        let continues = record.kind.takes_lsn()
-            && record.lsn == position.lsn.next()
-            && record.time > position.time
-            && opens == (record.writer.term > position.term)
-            && record.writer.term >= position.term;
-        let (kind, writer, time) = (record.kind, record.writer, record.time);
-        if continues {
-            state.append(&Draft { kind, writer, time, payload: &payload });
-        }
-        if !continues || state.position.chain != record.chain {
-            let what = "the copied commit does not continue this history; copy from the store \
-                        this log came from";
-            return Err(Error::new(ErrorKind::Diverged, what).at_lsn(record.lsn));
-        }
-        if state.filling.len() > COPY_GROUP_BYTES && state.leading.is_none() {
-            state.filling.wants = Wants::Write;
-            self.shared.lead(&mut state);
         }
         Ok(())
     }
@@ -334,6 +308,11 @@ impl Wal {
         if state.clean {
             return Ok(());
         }
+        if state.distrusted {
+            state.closing = true;
+            let unsynced = !state.filling.is_empty() || state.has_unsynced_commits();
+            return if unsynced { self.shared.sync_filling(&mut state) } else { Ok(()) };
+        }
         let payload = Payload::new(Vec::new());
         let room = payload.record_len() + FILLER_BYTES_MAX;
         let room = self.shared.make_room(&mut state, room, Asks::Upkeep);
@@ -373,9 +352,6 @@ impl Wal {
         }
     }
 }
-
-/// A restored log is written in groups of about this size.
-const COPY_GROUP_BYTES: usize = 1 << 20;
 
 impl Drop for Wal {
     /// Closes the log; an error cannot be reported here, and recovery will find what it finds.

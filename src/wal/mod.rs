@@ -17,6 +17,7 @@
 //! What a member of a cluster needs of its log is in `cluster`: commits taken back by a marker
 //! ([`truncation`]), votes and committed marks ([`vote`]), folded from the records by `standing`;
 //! its writers are called back (`callback`), and its readers read what is only in memory (`tail`).
+//! What a checkpoint needs of it is in `checkpoint`.
 //!
 //! Invariants, cited where they rule:
 //!
@@ -34,9 +35,11 @@ mod alone;
 mod asynchronous;
 mod beyond;
 mod callback;
+mod checkpoint;
 mod chunk;
 mod cluster;
 mod commit;
+mod copied;
 mod create;
 mod demand;
 mod draft;
@@ -91,14 +94,16 @@ mod walk;
 mod write;
 
 pub use asynchronous::Pending;
+pub use checkpoint::{CheckpointMark, Standpoint};
 pub use commit::{Appended, Appending, Durability};
+pub use copied::CopiedRecord;
 pub use draft::{Draft, Payload, Spot, Writer};
 pub use follow::Follower;
-pub use forensic::{LogRead, read_log};
-pub use log::{CopiedRecord, Wal};
-pub use open::LOCK_NAME;
+pub use forensic::{LogRead, read_log, read_log_with};
+pub use log::Wal;
 #[cfg(feature = "docs")]
 pub(crate) use open::held;
+pub use open::{Begin, LOCK_NAME};
 pub use reader::LogReader;
 pub use release::Released;
 pub use salvage::{Loss, QUARANTINE, SalvageReport, salvage_log};

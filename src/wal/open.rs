@@ -10,6 +10,7 @@ use crate::base::plant::{Plant, is_planted};
 use crate::base::{Error, ErrorKind, Result};
 use crate::vfs::{FileExt, Lock, OpenMode, Runtime};
 
+use super::checkpoint::Standpoint;
 use super::create::{FOREIGN_LOG, create, create_dirs, look_for_files, not_a_store, sync_way};
 use super::first::First;
 use super::header::HeaderFault;
@@ -39,7 +40,11 @@ pub(super) struct Opened {
     pub(super) first: First,
 }
 
-/// Opens the log in the store directory `dir`, giving every record to `replay`.
+/// Tells, once the store is locked, what replay may begin behind.
+pub type Begin<'a> = dyn FnMut(&Identity) -> Result<Option<Standpoint>> + 'a;
+
+/// Opens the log in the store directory `dir`, giving every record to `replay`, from the segment on
+/// that `begin` names.
 ///
 /// # Durability
 /// Everything `replay` saw is on stable storage when this returns `Ok`.
@@ -51,7 +56,7 @@ pub(super) fn open(
     dir: &Path,
     runtime: &Runtime,
     settings: &OpenSettings,
-    replay: &mut Replay<'_>,
+    (begin, replay): (&mut Begin<'_>, &mut Replay<'_>),
 ) -> Result<Opened> {
     let started = runtime.clock.monotonic();
     refuse_unless_ours(dir, runtime, settings)?;
@@ -75,7 +80,8 @@ pub(super) fn open(
         }
     };
     let segments = SegmentDir::of_store(dir, runtime, &identity);
-    let mut walked = walk(&segments, true, replay)?;
+    let standpoint = begin(&identity)?;
+    let mut walked = walk_from(&segments, standpoint.as_ref(), replay)?;
     walked.refuse_to_write()?;
     let (label, decision) = decide(&observation(seen.files, &walked));
     let mut report = RecoveryReport {
@@ -104,8 +110,31 @@ pub(super) fn open(
         }
         _ => return Err(damage(&walked, label)),
     };
+    report.clean = decision == Decision::Continue;
     report.seconds = runtime.clock.monotonic().saturating_sub(started).as_secs_f64();
-    Ok(Opened { lock, identity, segments, tail, report, first: walked.first })
+    let first = if standpoint.is_some() { First::load(&segments)? } else { walked.first };
+    Ok(Opened { lock, identity, segments, tail, report, first })
+}
+
+/// Walks the log, which must pass `standpoint`.
+fn walk_from(
+    segments: &SegmentDir,
+    standpoint: Option<&Standpoint>,
+    replay: &mut Replay<'_>,
+) -> Result<Walked> {
+    let Some(standpoint) = standpoint else { return walk(segments, true, None, replay) };
+    let walked = walk(segments, true, Some(standpoint.segment), &mut |record| {
+        if record.header.kind.takes_lsn() {
+            standpoint.compare(record.header.lsn, record.header.chain)?;
+        }
+        replay(record)
+    })?;
+    let first = &walked.first.position;
+    standpoint.compare(first.lsn, first.chain)?;
+    if walked.damage.is_none() {
+        standpoint.refuse_outside(first.lsn, walked.position.lsn)?;
+    }
+    Ok(walked)
 }
 
 /// Before anything is created: can the segments of this store hold padded tails?

@@ -21,8 +21,8 @@ use crate::base::plant::{Plant, is_planted};
 use crate::vfs::sync::MutexGuard;
 
 use super::commit::{Shared, count};
-use super::format::{SEGMENT_END_LEN, SEGMENT_START_LEN};
 use super::filler::FILLER_BYTES_MAX;
+use super::format::{SEGMENT_END_LEN, SEGMENT_START_LEN};
 use super::group::State;
 
 /// Who asks for room.

@@ -12,7 +12,7 @@ use super::format::{
     ALIGN, Kind, RECORD_HEADER, RECORDS_START, RecordFault, RecordHeader, SEGMENT_END_LEN, Salt,
     decode_neighbour, next_chain,
 };
-use super::{truncation, vote};
+use super::{checkpoint, truncation, vote};
 
 /// Where the log stands after a record: all that decides what may come next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -86,6 +86,7 @@ impl Position {
         match record.header.kind {
             Kind::TruncateAfter => truncation::check(record.payload, self)?,
             Kind::Vote | Kind::Committed => vote::check(record.payload, &record.header)?,
+            Kind::Checkpoint => checkpoint::check(record.payload, &record.header)?,
             _ => {}
         }
         Ok(after)

@@ -75,6 +75,8 @@ pub struct RecoveryReport {
     pub bytes: u64,
     /// Time it took, up to the log being ready: a store that is built from it takes longer.
     pub seconds: f64,
+    /// Whether the store had been closed in order.
+    pub clean: bool,
     /// Bytes of a torn write that were cut.
     pub cut_bytes: u64,
     /// Bytes of the unproven tail that were written again and synced.

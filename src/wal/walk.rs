@@ -123,14 +123,24 @@ enum SegmentEnds {
     NotOurs,
 }
 
-/// Walks the whole log of `dir`, giving each record to `replay`.
+/// Walks the log of `dir`, giving each record to `replay`; from the segment `begin` on, where that
+/// is given and shows how it begins, else the whole log.
 ///
 /// # Errors
 /// `Io` when something cannot be read, `Unsupported` for a newer format, and what `replay` says.
 /// Damage is not an error here but an observation.
-pub(super) fn walk(dir: &SegmentDir, writable: bool, replay: &mut Replay<'_>) -> Result<Walked> {
+pub(super) fn walk(
+    dir: &SegmentDir,
+    writable: bool,
+    begin: Option<SegmentNumber>,
+    replay: &mut Replay<'_>,
+) -> Result<Walked> {
     let present = present(dir)?;
-    let first = First::load(dir)?;
+    let mut first = First::load(dir)?;
+    if let Some(begin) = begin.filter(|begin| *begin > first.segment) {
+        // Where its first page is being written again, the log before it is still there.
+        first = First::of_segment(dir, begin)?.unwrap_or(first);
+    }
     let mut walked = walk_segments(dir, (first, present.segments), writable, replay)?;
     if present.salvage_begun {
         salvage::refuse_another_version(dir)?;

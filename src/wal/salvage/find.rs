@@ -61,7 +61,7 @@ pub(super) fn find(
     identity: &Identity,
 ) -> Result<Option<Found>> {
     let mut ended_at = None;
-    let walked = walk(segments, false, &mut |record| {
+    let walked = walk(segments, false, None, &mut |record| {
         ended_at = (record.header.kind == Kind::SegmentEnd).then_some(record.offset);
         Ok(())
     })?;
@@ -167,7 +167,7 @@ fn without_taken_back(segments: &SegmentDir, mut cut: Cut, behind: &Behind) -> R
 fn cut_after(segments: &SegmentDir, lsn: Lsn) -> Result<Cut> {
     let mut number = First::load(segments)?.segment;
     let mut cut = Cut { segment: SegmentNumber(0), keep_bytes: 0, position: Position::ORIGIN };
-    walk(segments, false, &mut |record| {
+    walk(segments, false, None, &mut |record| {
         if record.header.kind == Kind::SegmentEnd {
             // It names what is lost: the log is ended anew in its place.
             number = number.next();
