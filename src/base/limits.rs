@@ -12,6 +12,22 @@ pub const SEGMENT_BYTES_DEFAULT: u64 = 16 << 20;
 /// Largest legal segment.
 pub const SEGMENT_BYTES_MAX: u64 = 1 << 30;
 
+/// Most bytes of the changes in one record of the manifest, and of its whole state.
+pub const MANIFEST_PAYLOAD_BYTES_MAX: usize = 32 << 20;
+/// Size of a manifest file unless its state needs more.
+pub const MANIFEST_BYTES_DEFAULT: u64 = 1 << 20;
+/// Most tables of a store.
+pub const TABLES_MAX: usize = 1 << 16;
+/// Most dropped keyspaces that tables still hold something of.
+pub const DROPS_MAX: usize = 1 << 16;
+/// Levels of tables.
+pub const LEVELS: u8 = 16;
+
+/// Memory of a store unless it is told otherwise.
+pub const MEMORY_LIMIT_DEFAULT: usize = 256 << 20;
+/// Least memory of a store.
+pub const MEMORY_LIMIT_MIN: usize = 64 << 10;
+
 /// Longest key of a keyspace.
 pub const KEY_BYTES_MAX: usize = 64 << 10;
 /// Longest name of a keyspace or collection.

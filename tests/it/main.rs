@@ -32,6 +32,7 @@ mod inspect;
 mod iteration;
 mod kill;
 mod limits;
+mod manifest;
 mod mend;
 mod misuse;
 mod model;
