@@ -53,6 +53,7 @@
 pub mod base;
 pub mod vfs;
 pub mod wal;
+pub mod table;
 pub mod manifest;
 pub mod store;
 #[cfg(feature = "docs")]

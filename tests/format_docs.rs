@@ -193,6 +193,7 @@ fn every_page_says_what_its_code_says() {
     assert_eq!(differences(&page("manifest.md"), jidoka::manifest::LAYOUTS), [""; 0]);
     let commit = [jidoka::store::format::LAYOUTS, &[jidoka::doc::stored::LAYOUT]].concat();
     assert_eq!(differences(&page("commit.md"), &commit), [""; 0]);
+    assert_eq!(differences(&page("table.md"), jidoka::table::format::LAYOUTS), [""; 0]);
     assert_eq!(differences(&page("copy.md"), jidoka::archive::format::LAYOUTS), [""; 0]);
 }
 

@@ -117,6 +117,27 @@ impl<'a> Cursor<'a> {
         self.array().map(u64::from_le_bytes)
     }
 
+    /// Takes a number of [`put_varint`].
+    ///
+    /// # Errors
+    /// [`Malformed`] when fewer bytes are left, it is above a `u32`, or not in its shortest form.
+    pub fn varint(&mut self) -> Result<u32, Malformed> {
+        let start = self.malformed("a number is not in its shortest form, or too large");
+        let mut value = 0;
+        for shift in [0, 7, 14, 21, 28] {
+            let byte = self.u8()?;
+            let bits = u32::from(byte & 0x7f);
+            if shift == 28 && bits > 0x0f {
+                return Err(start);
+            }
+            value |= bits << shift;
+            if byte < 0x80 {
+                return if byte == 0 && shift > 0 { Err(start) } else { Ok(value) };
+            }
+        }
+        Err(start)
+    }
+
     /// Takes a `u32` length and that many bytes.
     ///
     /// # Errors
@@ -142,6 +163,17 @@ impl<'a> Cursor<'a> {
     pub const fn finish(&self) -> Result<(), Malformed> {
         if self.remaining() == 0 { Ok(()) } else { Err(self.malformed("bytes are left over")) }
     }
+}
+
+/// Appends a number in groups of seven bits, the lowest first.
+pub fn put_varint(out: &mut Vec<u8>, mut value: u32) {
+    while value > 0x7f {
+        let [low, ..] = value.to_le_bytes();
+        out.push(low | 0x80);
+        value >>= 7;
+    }
+    let [last, ..] = value.to_le_bytes();
+    out.push(last);
 }
 
 /// Appends a `u32` length and `bytes`.
@@ -192,6 +224,20 @@ pub fn narrow(value: usize) -> u32 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_number_has_one_form_and_comes_back() {
+        for value in [0, 1, 127, 128, 16_383, 16_384, u32::MAX - 1, u32::MAX] {
+            let mut bytes = Vec::new();
+            put_varint(&mut bytes, value);
+            assert_eq!(Cursor::new(&bytes).varint(), Ok(value));
+            for len in 0..bytes.len() {
+                assert!(Cursor::new(&bytes[..len]).varint().is_err());
+            }
+        }
+        assert!(Cursor::new(&[0x80, 0]).varint().is_err(), "a longer form of 0");
+        assert!(Cursor::new(&[0xff, 0xff, 0xff, 0xff, 0x1f]).varint().is_err(), "beyond 32 bits");
+    }
 
     #[test]
     fn zeroes_at_the_end_are_found_in_any_block() {
