@@ -55,6 +55,7 @@ pub mod vfs;
 pub mod wal;
 pub mod table;
 pub mod manifest;
+pub mod checkpoint;
 pub mod store;
 #[cfg(feature = "docs")]
 pub mod doc;

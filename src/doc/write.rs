@@ -191,7 +191,7 @@ impl Fold<'_> {
     }
 
     fn look_up(&self, (keyspace, id): &Address) -> Result<Touched> {
-        let latest = self.store.latest(keyspace, id.as_bytes());
+        let latest = self.store.latest(keyspace, id.as_bytes())?;
         let base = latest.as_ref().map(|version| version.lsn);
         let Some(stored) = latest.and_then(|version| version.value) else {
             return Ok(Touched { base, base_is_live: false, state: State::Absent });

@@ -1,13 +1,11 @@
 //! The directory of keyspaces: names to numbers, kept in keyspace 0 of the store itself.
 
 use std::collections::BTreeMap;
-use std::ops::Bound;
 
 use crate::base::{KeyspaceId, Lsn};
 use crate::vfs::sync::RwLock;
 
 use super::batch::{Keyspace, Namespace};
-use super::memtable::{End, Memtable};
 
 /// The keyspace that holds the directory.
 pub const DIRECTORY: KeyspaceId = KeyspaceId(0);
@@ -41,7 +39,8 @@ pub fn parse_directory_entry(key: &[u8], value: &[u8]) -> Option<(Keyspace, Keys
 
 #[derive(Debug, Default)]
 struct Names {
-    ids: BTreeMap<Keyspace, KeyspaceId>,
+    /// Numbers, and the commits that gave them.
+    ids: BTreeMap<Keyspace, (KeyspaceId, Lsn)>,
     last: u32,
 }
 
@@ -51,7 +50,7 @@ pub(super) struct Directory(RwLock<Names>);
 
 impl Directory {
     pub(super) fn id(&self, keyspace: &Keyspace) -> Option<KeyspaceId> {
-        self.0.read().ids.get(keyspace).copied()
+        self.0.read().ids.get(keyspace).map(|(id, _)| *id)
     }
 
     /// A number that no keyspace has or was ever offered; a batch that is refused burns it.
@@ -62,18 +61,19 @@ impl Directory {
         KeyspaceId(names.last)
     }
 
-    /// Learns of an entry of the directory's keyspace.
-    pub(super) fn learn(&self, keyspace: Keyspace, id: KeyspaceId) {
+    /// Learns of an entry of the directory's keyspace, written by the commit `lsn`.
+    pub(super) fn learn(&self, (key, value): (&[u8], &[u8]), lsn: Lsn) {
+        let Some((keyspace, id)) = parse_directory_entry(key, value) else { return };
         let mut names = self.0.write();
         names.last = names.last.max(id.0);
-        names.ids.insert(keyspace, id);
+        names.ids.insert(keyspace, (id, lsn));
     }
 
-    pub(super) fn list_at(&self, memtable: &Memtable, at: Lsn) -> Vec<Keyspace> {
-        let all = (Bound::Unbounded, Bound::Unbounded);
-        let (entries, _) = memtable.scan(DIRECTORY, &all, at, (End::Front, usize::MAX));
-        let parse = |entry: &super::KeyValue| parse_directory_entry(&entry.key, &entry.value);
-        entries.iter().filter_map(parse).map(|(keyspace, _)| keyspace).collect()
+    /// The keyspaces that existed after the commit `at`.
+    pub(super) fn list_at(&self, at: Lsn) -> Vec<Keyspace> {
+        let names = self.0.read();
+        let existed = names.ids.iter().filter(|(_, (_, lsn))| *lsn <= at);
+        existed.map(|(keyspace, _)| keyspace.clone()).collect()
     }
 }
 

@@ -4,29 +4,29 @@ use std::ops::RangeBounds;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use crate::base::{Error, ErrorKind, KeyspaceId, Lsn, Result, Timestamp};
+use crate::base::{Lsn, Result, Timestamp, Version};
 use crate::vfs::Runtime;
-use crate::vfs::sync::{Mutex, RwLock};
-use crate::wal::identity::{Identity, segment_bytes_are_legal};
-use crate::wal::scan::Record;
-use crate::wal::{LogStats, OpenSettings, RecoveryReport, Wal};
+use crate::vfs::sync::Mutex;
+use crate::wal::identity::Identity;
+use crate::wal::{LogStats, RecoveryReport, Wal};
 
 use super::batch::{Batch, Keyspace};
-use super::directory::Directory;
+use super::builder::StoreBuilder;
+use super::checkpointer::TableStats;
 use super::iter::Iter;
-use super::memtable::{KeyValue, Version};
-use super::rebuild::rebuild;
-use super::replay::Replay;
+use super::jobs::Jobs;
+use super::memtable::KeyValue;
 use super::requests::Requests;
-use super::snapshot::{Pins, Snapshot, View, key_value};
+use super::snapshot::{Snapshot, View, key_value};
 use super::write;
 
 /// Everything the handles of one open store share.
 #[derive(Debug)]
 pub(super) struct Inner {
-    pub(super) wal: Wal,
+    pub(super) wal: Arc<Wal>,
     pub(super) view: Arc<View>,
-    pub(super) requests: Mutex<Requests>,
+    pub(super) requests: Arc<Mutex<Requests>>,
+    pub(super) jobs: Jobs,
     pub(super) runtime: Runtime,
     pub(super) path: PathBuf,
 }
@@ -42,103 +42,6 @@ pub struct Commit {
     pub durable: bool,
     /// The reply of the first commit, when this one repeats an answered request.
     pub repeated: Option<Arc<[u8]>>,
-}
-
-/// How to open a store.
-#[derive(Clone, Debug)]
-pub struct StoreBuilder {
-    pub(super) path: PathBuf,
-    pub(super) runtime: Runtime,
-    settings: OpenSettings,
-}
-
-impl StoreBuilder {
-    /// Whether a missing store is created; it is, unless told otherwise.
-    #[must_use]
-    pub const fn create(mut self, create: bool) -> Self {
-        self.settings.create = create;
-        self
-    }
-
-    /// Size of a log segment of a store that is created now: a multiple of 4096 from 8 KiB to
-    /// 1 GiB, 16 MiB by default. The largest commit is a little smaller than a segment. Sizes
-    /// below 1 MiB are meant for tests. Fixed at creation.
-    #[must_use]
-    pub const fn segment_bytes(mut self, bytes: u64) -> Self {
-        self.settings.segment_bytes = bytes;
-        self
-    }
-
-    /// Whether each group of commits begins on a page of its own, and recovery saves the end of
-    /// the log elsewhere before it writes it again; off, unless told otherwise.
-    ///
-    /// For disks on which a sector that is written when the power fails may be destroyed, with
-    /// whatever it held before (no power-safe overwrite). May change with every open; a store that
-    /// was closed without it goes on in a fresh segment. Costs up to a page per group, and needs
-    /// segments of 12 KiB or more.
-    #[must_use]
-    pub const fn padded_tails(mut self, padded: bool) -> Self {
-        self.settings.padded_tails = padded;
-        self
-    }
-
-    /// Whether synced groups are written past the page cache, in one call in place of a write and
-    /// a sync, where the file system has such a way; off, unless told otherwise.
-    ///
-    /// `jidoka bench calibrate` says whether this disk gains by it. May change with every open and
-    /// changes nothing in the files. Where there is no such way the store syncs as ever.
-    ///
-    /// # Durability
-    /// The same: the call returns when the bytes are on stable storage.
-    #[must_use]
-    pub const fn write_through(mut self, through: bool) -> Self {
-        self.settings.write_through = through;
-        self
-    }
-
-    /// What the store runs on, instead of the operating system.
-    #[must_use]
-    pub fn runtime(mut self, runtime: Runtime) -> Self {
-        self.runtime = runtime;
-        self
-    }
-
-    /// Opens the store, recovering whatever a crash left.
-    ///
-    /// # Errors
-    /// `NotFound`, `Invalid`, `Locked`, `ReadOnly`, `Unsupported`, `Corrupt`, `Full`, `Io`.
-    ///
-    /// # Cost
-    /// Reads the whole log.
-    pub fn open(self) -> Result<Store> {
-        if !segment_bytes_are_legal(self.settings.segment_bytes) {
-            let what = format!(
-                "a segment of {} bytes is not legal; choose a multiple of 4096 from 8 KiB to 1 GiB",
-                self.settings.segment_bytes
-            );
-            return Err(Error::new(ErrorKind::Invalid, what));
-        }
-        let (directory, mut replay) = (Directory::default(), Replay::default());
-        let mut take = |record: &Record<'_>| replay.take(record, &directory);
-        let wal = Wal::open(&self.path, &self.runtime, &self.settings, &mut take)?;
-        let (replay, directory) = match replay.again() {
-            Some(again) => rebuild(&self.path, &self.runtime, again)?,
-            None => (replay, directory),
-        };
-        let (memtable, requests) = replay.finish();
-        let inner = Inner {
-            wal,
-            view: Arc::new(View {
-                memtable: RwLock::new(memtable),
-                directory,
-                pins: Pins::default(),
-            }),
-            requests: Mutex::new(requests),
-            runtime: self.runtime,
-            path: self.path,
-        };
-        Ok(Store { inner: Arc::new(inner) })
-    }
 }
 
 /// An open store. Cloning gives another handle to the same one; the last one closes it.
@@ -162,11 +65,7 @@ impl Store {
     /// How to open a store, to be changed before it is opened.
     #[must_use]
     pub fn builder(path: impl AsRef<Path>) -> StoreBuilder {
-        StoreBuilder {
-            path: path.as_ref().to_owned(),
-            runtime: Runtime::default(),
-            settings: OpenSettings::default(),
-        }
+        StoreBuilder::new(path.as_ref())
     }
 
     /// Makes every change of `batch` happen, or none.
@@ -202,23 +101,26 @@ impl Store {
     /// The visible value of `key`.
     ///
     /// # Errors
-    /// None today; a store larger than memory will read files here.
+    /// As [`Snapshot::get`].
+    ///
+    /// # Cost
+    /// As [`Snapshot::get`].
     pub fn get(&self, keyspace: &Keyspace, key: &[u8]) -> Result<Option<KeyValue>> {
         let view = &self.inner.view;
         let Some(id) = view.directory.id(keyspace) else { return Ok(None) };
-        let memtable = view.memtable.read();
-        // Read under the lock: a version this LSN needs cannot go before the lock is released.
-        let visible = self.inner.wal.visible();
-        let found = memtable.get(id, key, visible).cloned();
+        let found = view.tree.newest(id, key, || self.inner.wal.visible())?;
         Ok(found.and_then(|version| key_value(key, version)))
     }
 
     /// The latest appended version of `key`, visible or not: what a condition is decided on. It
     /// may still be undone by a failure; act on it only through [`Batch::expect`].
-    #[must_use]
-    pub fn latest(&self, keyspace: &Keyspace, key: &[u8]) -> Option<Version> {
-        let id: KeyspaceId = self.inner.view.directory.id(keyspace)?;
-        self.inner.view.memtable.read().get(id, key, Lsn::MAX).cloned()
+    ///
+    /// # Errors
+    /// As [`Snapshot::get`].
+    pub fn latest(&self, keyspace: &Keyspace, key: &[u8]) -> Result<Option<Version>> {
+        let view = &self.inner.view;
+        let Some(id) = view.directory.id(keyspace) else { return Ok(None) };
+        view.tree.newest(id, key, || Lsn::MAX)
     }
 
     /// The answer that a request was given, if it was made before.
@@ -262,15 +164,60 @@ impl Store {
         self.inner.wal.sync()
     }
 
-    /// Closes the store for every handle; also done, without a report, when the last one drops.
+    /// Closes the store for every handle; also done, without a report and without a checkpoint,
+    /// when the last one drops.
     ///
     /// # Durability
     /// After `Ok` everything is durable and the next open has nothing to recover.
     ///
     /// # Errors
     /// `OutcomeUnknown`, `Poisoned`, `Full`, `Io`; the store is closed all the same.
+    ///
+    /// # Cost
+    /// Waits for a checkpoint that is under way. Where the next open would replay more than 4 MiB
+    /// of log, a checkpoint.
     pub fn close(&self) -> Result<()> {
-        self.inner.wal.close()
+        self.inner.jobs.stop();
+        let written = self.inner.jobs.checkpoint_before_close();
+        let closed = self.inner.wal.close();
+        written.and(closed)
+    }
+
+    /// Writes everything committed so far into tables, so that an open need not replay it.
+    ///
+    /// # Durability
+    /// Changes nothing about it: what was committed is durable by then, in the log.
+    ///
+    /// # Errors
+    /// `Full`, `Io`: nothing was changed, and the call may be repeated. `OutcomeUnknown`,
+    /// `Poisoned`: the log or the manifest failed; close the store and open it again.
+    ///
+    /// # Concurrency
+    /// Commits and readers go on meanwhile. One checkpoint at a time.
+    ///
+    /// # Cost
+    /// Writes every version in memory; two syncs for each table, and four more.
+    pub fn checkpoint(&self) -> Result<()> {
+        self.inner.jobs.checkpoint()
+    }
+
+    /// Merges all tables into one run, after a [`Store::checkpoint`]: reads then look at one place,
+    /// and versions that nobody can ask for take no space.
+    ///
+    /// # Errors
+    /// As [`Store::checkpoint`]; `Corrupt` when a table is damaged.
+    ///
+    /// # Cost
+    /// Reads and writes everything in the store; takes as much space again until it is done.
+    pub fn compact(&self) -> Result<()> {
+        self.inner.jobs.checkpoint()?;
+        self.inner.jobs.compact()
+    }
+
+    /// How the tables have done.
+    #[must_use]
+    pub fn table_stats(&self) -> TableStats {
+        self.inner.jobs.stats()
     }
 
     /// What recovery did when the store was opened.
@@ -294,7 +241,7 @@ impl Store {
     /// Bytes of keys and values held in memory.
     #[must_use]
     pub fn memory_bytes(&self) -> usize {
-        self.inner.view.memtable.read().bytes()
+        self.inner.view.tree.bytes()
     }
 
     /// The last commit that readers see.
@@ -326,7 +273,7 @@ impl Store {
     /// # Errors
     /// `Full`, `Io`.
     pub fn step(&self) -> Result<bool> {
-        self.inner.wal.step()
+        Ok(self.inner.wal.step()? || self.inner.jobs.step()?)
     }
 
     /// Promises, durably, that the next commit is later than now; see [`Wal::time_mark`].

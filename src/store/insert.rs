@@ -1,11 +1,11 @@
 //! From a decoded commit into the tree: for live commits and for replay alike (L5).
 
-use crate::base::{Error, ErrorKind, KeyspaceId, Lsn, Timestamp};
+use crate::base::{Error, ErrorKind, KeyspaceId, Lsn, Timestamp, Value, Version};
 
-use super::directory::{DIRECTORY, Directory, parse_directory_entry};
+use super::directory::{DIRECTORY, Directory};
 use super::format::{Change, DecodeFault, Entry, Request};
 use super::key::Key;
-use super::memtable::{Memtable, Value, Version};
+use super::memtable::Memtable;
 use super::requests::{Answer, Requests};
 
 /// What a commit does to one key, in memory of its own: made before anybody holds a lock, so that
@@ -37,9 +37,8 @@ impl Insert {
         let Self { keyspace, key, value } = self;
         if keyspace == DIRECTORY
             && let Some(value) = &value
-            && let Some((keyspace, id)) = parse_directory_entry(key.bytes(), value)
         {
-            directory.learn(keyspace, id);
+            directory.learn((key.bytes(), value), lsn);
         }
         (key, Version { lsn, time, value })
     }

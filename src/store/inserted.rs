@@ -22,6 +22,12 @@ pub(super) struct Inserted {
 }
 
 impl Inserted {
+    /// On top of tables, or of nothing.
+    pub(super) fn new(is_above_others: bool) -> Self {
+        let memtable = if is_above_others { Memtable::above_others() } else { Memtable::default() };
+        Self { memtable, ..Self::default() }
+    }
+
     pub(super) fn take(&mut self, decoded: &Decoded<'_>, (lsn, time): (Lsn, Timestamp)) {
         self.entries = self.entries.saturating_add(decoded.entries.len());
         self.last = lsn;

@@ -14,23 +14,12 @@ use std::ops::Bound;
 use std::sync::Arc;
 
 use crate::base::mark::{Mark, hit};
-use crate::base::{KeyspaceId, Lsn, Timestamp};
+use crate::base::range::{End, KeyRange, is_empty};
+use crate::base::{Bytes, KeyspaceId, Lsn, Timestamp, Value, Version};
+use crate::table::Chunk;
+use crate::table::block::VersionRef;
 
 use super::key::{Key, Look, Sought};
-
-/// A value, cheap to clone.
-pub type Value = Arc<[u8]>;
-
-/// One version of a key.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Version {
-    /// The commit that wrote it.
-    pub lsn: Lsn,
-    /// When.
-    pub time: Timestamp,
-    /// `None`: deleted.
-    pub value: Option<Value>,
-}
 
 /// The versions of one key. Nearly every key has one, which takes no memory apart.
 #[derive(Debug, PartialEq)]
@@ -82,7 +71,7 @@ impl Versions {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct KeyValue {
     /// The key.
-    pub key: Arc<[u8]>,
+    pub key: Bytes,
     /// The value.
     pub value: Value,
     /// The commit that wrote it.
@@ -90,16 +79,6 @@ pub struct KeyValue {
     /// When.
     pub time: Timestamp,
 }
-
-/// Which end of a range to read from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum End {
-    Front,
-    Back,
-}
-
-/// Bounds of keys.
-pub(super) type KeyRange = (Bound<Vec<u8>>, Bound<Vec<u8>>);
 
 /// The ordered tree of versions.
 #[derive(Debug, Default, PartialEq)]
@@ -109,12 +88,26 @@ pub(super) struct Memtable {
     deleted: VecDeque<(Lsn, KeyspaceId, Key)>,
     /// Bytes of keys and values held, as a measure and not as a promise.
     bytes: usize,
+    /// Older versions are elsewhere, so a deletion stays, to hide them.
+    is_above_others: bool,
 }
 
 impl Memtable {
-    /// The tree of these versions: one for each key, by keyspace and key.
-    pub(super) fn from_sorted(entries: impl Iterator<Item = (KeyspaceId, Key, Version)>) -> Self {
-        let (mut tree, mut entries) = (Self::default(), entries.peekable());
+    /// An empty one on top of others, or of tables.
+    pub(super) fn above_others() -> Self {
+        Self { is_above_others: true, ..Self::default() }
+    }
+
+    /// `self` with these versions: one for each key, by keyspace and key.
+    ///
+    /// # Panics
+    /// If it holds any.
+    pub(super) fn with_sorted(
+        self,
+        entries: impl Iterator<Item = (KeyspaceId, Key, Version)>,
+    ) -> Self {
+        assert!(self.keyspaces.is_empty(), "sorted versions come first");
+        let (mut tree, mut entries) = (self, entries.peekable());
         while let Some((keyspace, ..)) = entries.peek() {
             let (keyspace, mut bytes) = (*keyspace, 0);
             let of_this = std::iter::from_fn(|| {
@@ -146,7 +139,7 @@ impl Memtable {
         let mut found = match self.keyspaces.entry(keyspace).or_default().entry(key) {
             Entry::Occupied(found) => found,
             Entry::Vacant(place) => {
-                if !is_deletion {
+                if !is_deletion || self.is_above_others {
                     self.bytes += added;
                     place.insert(Versions::one(version));
                 }
@@ -157,7 +150,7 @@ impl Memtable {
         versions.push(version);
         let (values_len, dropped) = versions.forget(horizon);
         self.bytes = (self.bytes + added).saturating_sub(values_len + dropped * key_len);
-        if is_deletion {
+        if is_deletion && !self.is_above_others {
             self.deleted.push_back((lsn, keyspace, found.key().clone()));
         }
     }
@@ -186,34 +179,47 @@ impl Memtable {
         self.keyspaces.get(&keyspace)?.get(sought)?.at(at)
     }
 
-    /// Up to `limit` keys with a value at `at` from one end of `range`; the last key looked at
-    /// bounds what is left, and is `None` when nothing is.
+    /// Up to `limit` keys from one end of `range`, with their newest versions at or below `at`.
     pub(super) fn scan(
         &self,
         keyspace: KeyspaceId,
         range: &KeyRange,
         at: Lsn,
         (end, limit): (End, usize),
-    ) -> (Vec<KeyValue>, Option<Vec<u8>>) {
-        let Some(keys) = self.keyspaces.get(&keyspace) else { return (Vec::new(), None) };
-        if is_empty(range) {
-            return (Vec::new(), None);
-        }
+    ) -> Chunk {
+        let mut chunk = Chunk::default();
+        let Some(keys) = self.keyspaces.get(&keyspace).filter(|_| !is_empty(range)) else {
+            return chunk;
+        };
         let (low, high) = (as_look(&range.0), as_look(&range.1));
         let mut iter = keys.range::<dyn Sought, _>((as_sought(&low), as_sought(&high)));
-        let mut found = Vec::new();
         loop {
             let next = if end == End::Front { iter.next() } else { iter.next_back() };
-            let Some((key, versions)) = next else { return (found, None) };
-            if let Some(Version { lsn, time, value: Some(value) }) = versions.at(at) {
-                let (lsn, time) = (*lsn, *time);
-                let key = key.bytes().clone();
-                found.push(KeyValue { key, value: value.clone(), lsn, time });
+            let Some((key, versions)) = next else { return chunk };
+            let Some(version) = versions.at(at) else { continue };
+            if version.value.is_none() && !self.is_above_others {
+                continue;
             }
-            if found.len() >= limit {
-                return (found, Some(key.bytes().to_vec()));
+            chunk.found.push((Arc::clone(key.bytes()).into(), version.clone()));
+            if chunk.found.len() >= limit {
+                chunk.goes_on = true;
+                return chunk;
             }
         }
+    }
+
+    /// Every version, by keyspace and key, and of a key from the newest to the oldest.
+    pub(super) fn versions(&self) -> impl Iterator<Item = ((KeyspaceId, &[u8]), VersionRef<'_>)> {
+        self.keyspaces.iter().flat_map(|(keyspace, keys)| {
+            keys.iter().flat_map(move |(key, versions)| {
+                let all = std::iter::once(&versions.newest).chain(versions.older.iter().rev());
+                all.map(move |version| {
+                    let Version { lsn, time, value } = version;
+                    let version = VersionRef { lsn: *lsn, time: *time, value: value.as_deref() };
+                    ((*keyspace, &**key.bytes()), version)
+                })
+            })
+        })
     }
 
     /// Bytes of keys and values held.
@@ -235,18 +241,6 @@ fn as_sought<'a>(bound: &'a Bound<Look<'_>>) -> Bound<&'a (dyn Sought + 'a)> {
         Bound::Included(look) => Bound::Included(look),
         Bound::Excluded(look) => Bound::Excluded(look),
         Bound::Unbounded => Bound::Unbounded,
-    }
-}
-
-/// Whether no key can be in `range`; a tree's range panics on some of these.
-fn is_empty(range: &KeyRange) -> bool {
-    match range {
-        (Bound::Included(low), Bound::Included(high)) => low > high,
-        (
-            Bound::Included(low) | Bound::Excluded(low),
-            Bound::Included(high) | Bound::Excluded(high),
-        ) => low >= high,
-        _ => false,
     }
 }
 
@@ -316,12 +310,27 @@ mod tests {
         }
         table.apply(KS, key(b"b"), version(9, None), Lsn::ZERO);
         let all = (Bound::Unbounded, Bound::Unbounded);
-        let keys = |found: &[KeyValue]| -> Vec<u8> { found.iter().map(|kv| kv.key[0]).collect() };
-        let (found, last) = table.scan(KS, &all, Lsn(9), (End::Front, 2));
-        assert_eq!((keys(&found), last), (b"ac".to_vec(), Some(b"c".to_vec())));
-        let (found, last) = table.scan(KS, &all, Lsn(9), (End::Back, 9));
-        assert_eq!((keys(&found), last), (b"dca".to_vec(), None));
+        let keys = |chunk: &Chunk| -> Vec<u8> { chunk.found.iter().map(|one| one.0[0]).collect() };
+        let chunk = table.scan(KS, &all, Lsn(9), (End::Front, 2));
+        assert_eq!((keys(&chunk), chunk.goes_on), (b"ac".to_vec(), true));
+        let chunk = table.scan(KS, &all, Lsn(9), (End::Back, 9));
+        assert_eq!((keys(&chunk), chunk.goes_on), (b"dca".to_vec(), false));
         let nothing = (Bound::Excluded(b"c".to_vec()), Bound::Excluded(b"c".to_vec()));
-        assert_eq!(table.scan(KS, &nothing, Lsn(9), (End::Front, 2)).0, []);
+        assert_eq!(table.scan(KS, &nothing, Lsn(9), (End::Front, 2)), Chunk::default());
+    }
+
+    #[test]
+    fn above_others_a_deletion_stays_to_hide_what_they_hold() {
+        let mut table = Memtable::above_others();
+        table.apply(KS, key(b"a"), version(1, None), Lsn::ZERO);
+        table.apply(KS, key(b"b"), version(2, Some("x")), Lsn::ZERO);
+        table.apply(KS, key(b"b"), version(3, None), Lsn(2));
+        table.forget_deleted(Lsn(9));
+        let all = (Bound::Unbounded, Bound::Unbounded);
+        let found = table.scan(KS, &all, Lsn(9), (End::Front, 9)).found;
+        let found: Vec<_> = found.iter().map(|(key, version)| (&key[..], version.lsn)).collect();
+        assert_eq!(found, [(&b"a"[..], Lsn(1)), (&b"b"[..], Lsn(3))]);
+        let versions: Vec<u64> = table.versions().map(|(_, version)| version.lsn.0).collect();
+        assert_eq!(versions, [1, 3, 2]);
     }
 }

@@ -21,13 +21,17 @@
 
 mod asynchronous;
 mod batch;
+mod builder;
+mod checkpointer;
 mod directory;
 pub mod format;
+mod frozen;
 mod handle;
 mod insert;
 #[cfg(any(test, feature = "sim"))]
 mod inserted;
 mod iter;
+mod jobs;
 mod key;
 mod memtable;
 mod read_only;
@@ -36,14 +40,18 @@ mod replay;
 mod requests;
 mod snapshot;
 mod staged;
+mod tree;
 mod write;
 
+pub use crate::base::{Value, Version};
 pub use asynchronous::Handle;
 pub use batch::{Batch, Expect, Keyspace, Namespace};
+pub use builder::StoreBuilder;
+pub use checkpointer::{LogKept, TableStats};
 pub use directory::{DIRECTORY, directory_key, parse_directory_entry};
 pub use format::Origin;
-pub use handle::{Commit, Store, StoreBuilder};
+pub use handle::{Commit, Store};
 pub use iter::Iter;
-pub use memtable::{KeyValue, Value, Version};
+pub use memtable::KeyValue;
 pub use read_only::ReadOnlyStore;
 pub use snapshot::Snapshot;

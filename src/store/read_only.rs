@@ -1,21 +1,25 @@
 //! A store that is only looked at: damaged, on a disk that may only be read, or beside a writer.
 
+use std::cell::RefCell;
 use std::ops::RangeBounds;
 use std::sync::Arc;
 
-use crate::base::{Error, Lsn, Result};
-use crate::vfs::sync::RwLock;
+use crate::base::{Error, ErrorKind, Lsn, Result};
+use crate::checkpoint::{DIR_NAME as TABLES, levels_of, open_tables};
+use crate::manifest::{EditId, ManifestRead};
+use crate::table::{Cache, Levels};
 use crate::wal::identity::Identity;
 use crate::wal::scan::Record;
-use crate::wal::{LogRead, RecoveryReport, read_log};
+use crate::wal::{LogRead, RecoveryReport, read_log_with};
 
 use super::batch::Keyspace;
+use super::builder::{StoreBuilder, learn_names};
 use super::directory::Directory;
-use super::handle::StoreBuilder;
 use super::iter::Iter;
 use super::memtable::KeyValue;
 use super::replay::Replay;
 use super::snapshot::{Pins, Snapshot, View};
+use super::tree::Tree;
 
 impl StoreBuilder {
     /// Opens the store without writing anything, also when its log is damaged: everything up to
@@ -33,24 +37,65 @@ impl StoreBuilder {
     /// While it reads, and not longer, a writer that would open the store is told that it is held.
     ///
     /// # Cost
-    /// Reads the whole log; once more where it tells of commits that were taken back.
+    /// Reads the whole log; once more where it tells of commits that were taken back. Of each
+    /// table the last bytes, and what is asked for later.
     pub fn open_read_only(self) -> Result<ReadOnlyStore> {
-        let mut replay = Replay::default();
+        let mut tries = 0;
+        loop {
+            tries += 1;
+            match self.read() {
+                // A writer may have replaced tables between two looks.
+                Err(error) if error.kind() == ErrorKind::Corrupt && tries < READ_TRIES => {}
+                read => return read,
+            }
+        }
+    }
+
+    fn read(&self) -> Result<ReadOnlyStore> {
+        let replay = RefCell::new(Replay::default());
+        let mut tables = None;
         let (read, directory) = loop {
             let directory = Directory::default();
-            let mut take = |record: &Record<'_>| replay.take(record, &directory);
-            let read = read_log(&self.path, &self.runtime, &mut take)?;
-            let Some(again) = replay.again() else { break (read, directory) };
-            replay = again;
+            let begin = &mut |identity: &Identity, _beside_writer| {
+                let manifest = ManifestRead::open(&self.path, &self.runtime, identity.store_id)?;
+                if tables.is_none() {
+                    let behind = manifest.state().checkpoint().position.lsn;
+                    *replay.borrow_mut() = Replay::behind(behind);
+                    tables = Some((self.read_tables(&manifest)?, manifest));
+                }
+                Ok(())
+            };
+            let take = &mut |record: &Record<'_>| replay.borrow_mut().take(record, &directory);
+            let read = read_log_with(&self.path, &self.runtime, begin, take)?;
+            let Some(again) = replay.borrow().again() else { break (read, directory) };
+            replay.replace(again);
         };
+        let replay = replay.into_inner();
+        let Some((levels, manifest)) = tables else {
+            return Err(Error::new(ErrorKind::Bug, "the log was read without its tables"));
+        };
+        let known = replay.mark().map(|mark| EditId { number: mark.edit, hash: mark.edit_hash });
+        known.map_or(Ok(()), |known| manifest.expect(known))?;
+        learn_names(&levels, &directory)?;
         let (memtable, _requests) = replay.finish();
-        let view = View { memtable: RwLock::new(memtable), directory, pins: Pins::default() };
+        let tree = Tree::new(memtable, levels);
+        let view = View { tree, directory, pins: Pins::default() };
         Ok(ReadOnlyStore { view: Arc::new(view), read: Arc::new(read) })
+    }
+
+    fn read_tables(&self, manifest: &ManifestRead) -> Result<Arc<Levels>> {
+        let cache = Arc::new(Cache::new(self.memory_limit / 2));
+        let dir = self.path.join(TABLES);
+        let open = open_tables(&dir, &self.runtime, manifest.state(), &cache)?;
+        Ok(Arc::new(levels_of(manifest.state(), &open)))
     }
 }
 
-/// What [`StoreBuilder::open_read_only`] found, in memory. It has no way to write, holds neither
-/// files nor a lock, and does not change.
+/// Looks at a store that is being written, before what was found is called damage.
+const READ_TRIES: usize = 3;
+
+/// What [`StoreBuilder::open_read_only`] found. It has no way to write, holds no lock, and does not
+/// change; tables are read when they are asked, also when a writer has replaced them meanwhile.
 #[derive(Clone, Debug)]
 pub struct ReadOnlyStore {
     view: Arc<View>,
@@ -124,6 +169,6 @@ impl ReadOnlyStore {
     /// Bytes of keys and values held in memory.
     #[must_use]
     pub fn memory_bytes(&self) -> usize {
-        self.view.memtable.read().bytes()
+        self.view.tree.bytes()
     }
 }

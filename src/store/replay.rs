@@ -11,16 +11,16 @@
 use std::cmp::Ordering;
 
 use crate::base::plant::{Plant, is_planted};
-use crate::base::{KeyspaceId, Result};
-use crate::wal::Truncations;
+use crate::base::{KeyspaceId, Lsn, Result, Version};
 use crate::wal::format::{Kind, RecordHeader};
 use crate::wal::scan::Record;
+use crate::wal::{CheckpointMark, Truncations};
 
 use super::directory::Directory;
 use super::format::{Change, decode};
 use super::insert::{Insert, keep_answer, undecodable};
 use super::key::Key;
-use super::memtable::{Memtable, Version, value_len};
+use super::memtable::{Memtable, value_len};
 use super::requests::Requests;
 
 /// Bytes of entries collected before older versions are looked for at all; few in tests, so that
@@ -39,6 +39,10 @@ struct Entry {
 /// What the log has said so far.
 #[derive(Debug, Default)]
 pub(super) struct Replay {
+    /// Everything up to this commit is in tables.
+    behind: Lsn,
+    /// What the newest checkpoint's mark said.
+    mark: Option<CheckpointMark>,
     entries: Vec<Entry>,
     /// Bytes of `entries`, with what their keys and values take.
     bytes: usize,
@@ -53,6 +57,21 @@ pub(super) struct Replay {
 }
 
 impl Replay {
+    /// On top of tables that hold everything up to `behind`.
+    pub(super) fn behind(behind: Lsn) -> Self {
+        Self {
+            behind,
+            #[cfg(any(test, feature = "sim"))]
+            inserted: super::inserted::Inserted::new(behind > Lsn::ZERO),
+            ..Self::default()
+        }
+    }
+
+    /// The mark of the newest checkpoint that the log told of.
+    pub(super) const fn mark(&self) -> Option<CheckpointMark> {
+        self.mark
+    }
+
     /// Takes the next record of the log; keyspaces go into `directory` at once.
     ///
     /// # Errors
@@ -62,7 +81,11 @@ impl Replay {
     /// Memory: at most twice the newest version of every key, and 64 MiB.
     pub(super) fn take(&mut self, record: &Record<'_>, directory: &Directory) -> Result<()> {
         self.met.note(&record.header);
-        if record.header.kind != Kind::Commit || self.passes_over(&record.header) {
+        if record.header.kind == Kind::Checkpoint {
+            self.mark = CheckpointMark::decode(record.payload);
+        }
+        let is_commit = record.header.kind == Kind::Commit && record.header.lsn > self.behind;
+        if !is_commit || self.passes_over(&record.header) {
             return Ok(());
         }
         let (lsn, time) = (record.header.lsn, record.header.time);
@@ -100,21 +123,27 @@ impl Replay {
     /// know: what it had let go of by then cannot be brought back.
     pub(super) fn again(&self) -> Option<Self> {
         let truncations = self.met.clone();
-        (truncations != self.truncations).then(|| Self { truncations, ..Self::default() })
+        (truncations != self.truncations).then(|| Self {
+            truncations,
+            mark: self.mark,
+            ..Self::behind(self.behind)
+        })
     }
 
     /// The tree after the last record, and the answers that are still kept.
     pub(super) fn finish(mut self) -> (Memtable, Requests) {
         self.forget_older();
         let sorted = self.entries.into_iter();
+        let above = self.behind > Lsn::ZERO;
+        let empty = if above { Memtable::above_others() } else { Memtable::default() };
         let memtable =
-            Memtable::from_sorted(sorted.map(|entry| (entry.keyspace, entry.key, entry.version)));
+            empty.with_sorted(sorted.map(|entry| (entry.keyspace, entry.key, entry.version)));
         #[cfg(any(test, feature = "sim"))]
         self.inserted.assert_same(&memtable);
         (memtable, self.requests)
     }
 
-    /// Sorts, and keeps of each key its newest version if that has a value.
+    /// Sorts, and keeps of each key its newest version if that has a value, or hides one.
     ///
     /// What is sorted already stays so and is only merged with what came since.
     fn forget_older(&mut self) {
@@ -126,7 +155,8 @@ impl Replay {
             }
             same
         });
-        self.entries.retain(|entry| entry.version.value.is_some());
+        let above = self.behind > Lsn::ZERO;
+        self.entries.retain(|entry| above || entry.version.value.is_some());
         let bytes =
             |entry: &Entry| size_of::<Entry>() + entry.key.len() + value_len(&entry.version);
         self.bytes = self.entries.iter().map(bytes).sum();
@@ -141,7 +171,7 @@ fn compare(a: &Entry, b: &Entry) -> Ordering {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::base::{Lsn, Seq, Term, Timestamp};
+    use crate::base::{Seq, Term, Timestamp};
     use crate::store::format::{self, Origin};
 
     /// Replays a commit of one change of a key, with the number `lsn`.

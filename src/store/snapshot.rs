@@ -5,13 +5,16 @@ use std::ops::{Bound, RangeBounds};
 use std::sync::Arc;
 
 use crate::base::plant::{Plant, is_planted};
-use crate::base::{KeyspaceId, Lsn, Result};
-use crate::vfs::sync::{Mutex, RwLock};
+use crate::base::range::{End, KeyRange};
+use crate::base::{KeyspaceId, Lsn, Result, Version};
+use crate::table::Chunk;
+use crate::vfs::sync::Mutex;
 
 use super::batch::Keyspace;
 use super::directory::Directory;
 use super::iter::{Iter, prefix_range};
-use super::memtable::{End, KeyRange, KeyValue, Memtable, Version};
+use super::memtable::KeyValue;
+use super::tree::Tree;
 
 /// The LSNs that snapshots hold, and how many hold each.
 ///
@@ -53,7 +56,7 @@ impl Pins {
 /// What readers look at: the tree, the names in it, and what snapshots hold of it.
 #[derive(Debug, Default)]
 pub(super) struct View {
-    pub(super) memtable: RwLock<Memtable>,
+    pub(super) tree: Tree,
     pub(super) directory: Directory,
     pub(super) pins: Pins,
 }
@@ -84,10 +87,13 @@ impl Snapshot {
     /// The value of `key`.
     ///
     /// # Errors
-    /// None today; a store larger than memory will read files here.
+    /// `Corrupt` with file and offset when a table is damaged, `Io` when it cannot be read.
+    ///
+    /// # Cost
+    /// What is in no memtable and not in the cache is read from the disk, with no lock held.
     pub fn get(&self, keyspace: &Keyspace, key: &[u8]) -> Result<Option<KeyValue>> {
         let Some(id) = self.view.directory.id(keyspace) else { return Ok(None) };
-        let found = self.view.memtable.read().get(id, key, self.lsn).cloned();
+        let found = self.view.tree.newest(id, key, || self.lsn)?;
         Ok(found.and_then(|version| key_value(key, version)))
     }
 
@@ -120,14 +126,14 @@ impl Snapshot {
         keyspace: KeyspaceId,
         range: &KeyRange,
         ends: (End, usize),
-    ) -> (Vec<KeyValue>, Option<Vec<u8>>) {
-        self.view.memtable.read().scan(keyspace, range, self.lsn, ends)
+    ) -> Result<Chunk> {
+        self.view.tree.scan(keyspace, range, self.lsn, ends)
     }
 
     /// The keyspaces and collections that exist in it, by namespace and name.
     #[must_use]
     pub fn keyspaces(&self) -> Vec<Keyspace> {
-        self.view.directory.list_at(&self.view.memtable.read(), self.lsn)
+        self.view.directory.list_at(self.lsn)
     }
 }
 

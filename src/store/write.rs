@@ -123,10 +123,10 @@ impl Appending for Live<'_> {
         if self.expected.is_empty() {
             return Ok(());
         }
-        let memtable = self.inner.view.memtable.read();
         for (keyspace, key, expect) in self.expected {
-            let latest = memtable.get(*keyspace, key, Lsn::MAX);
-            let live = latest.filter(|version| version.value.is_some()).map(|version| version.lsn);
+            let latest = self.inner.view.tree.newest(*keyspace, key, || Lsn::MAX)?;
+            let live = latest.as_ref().filter(|version| version.value.is_some());
+            let live = live.map(|version| version.lsn);
             let holds = match expect {
                 Expect::Absent => live.is_none(),
                 Expect::Version(lsn) => live == Some(*lsn),
@@ -143,10 +143,12 @@ impl Appending for Live<'_> {
     fn appended(&mut self, lsn: Lsn, time: Timestamp) {
         let view = &self.inner.view;
         let horizon = view.pins.horizon(|| self.inner.wal.visible());
-        let mut memtable = view.memtable.write();
         // Drained, so that its memory is let go of without the locks.
         let inserts = self.inserts.drain(..);
-        apply(inserts, (lsn, time), horizon, &mut memtable, &view.directory);
+        let bytes = view.tree.change(|memtable| {
+            apply(inserts, (lsn, time), horizon, memtable, &view.directory);
+        });
+        self.inner.jobs.after_append(bytes);
         if let Some(request) = self.request {
             keep_answer(request, (lsn, time), &mut self.inner.requests.lock());
         }
@@ -226,6 +228,7 @@ fn submit<A>(
             hit(Mark::RequestRepeated);
             return Ok(Submitted::Repeated(answer));
         }
+        inner.jobs.before_append()?;
         let prepared = prepare(inner, batch)?;
         let mut live = Live::new(inner, &prepared);
         let error = match append(&prepared.payload, &mut live) {

@@ -49,6 +49,7 @@ mod strace;
 mod survey;
 mod through;
 mod sync_failures;
+mod tables;
 mod traps;
 mod truncation;
 mod verify;
