@@ -282,3 +282,66 @@ fn a_crash_at_every_operation_of_checkpoints_and_merges_loses_nothing() {
         }
     }
 }
+
+/// Both keys of a pair hold the same number in every snapshot, and never an older one than before.
+fn watch(store: &Store, pair: u8, seen: &mut u64) {
+    let snapshot = store.snapshot();
+    let number = |key: &[u8]| {
+        let found = snapshot.get(&keyspace(), key).unwrap();
+        found.map_or(0, |found| u64::from_le_bytes(found.value[..8].try_into().unwrap()))
+    };
+    let (first, second) = (number(&[b'a', pair]), number(&[b'z', pair]));
+    assert_eq!(first, second, "half a commit of pair {pair}");
+    assert!(first >= *seen, "pair {pair} goes back from {seen} to {first}");
+    *seen = first;
+    let all = snapshot.range(&keyspace(), ..).map(|found| found.unwrap().key.to_vec());
+    let keys: Vec<Vec<u8>> = all.collect();
+    assert!(keys.is_sorted(), "keys out of order");
+}
+
+#[test]
+fn readers_see_whole_commits_while_threads_write_checkpoints_and_merges() {
+    let dir = tempfile::tempdir().unwrap();
+    let open = || {
+        let builder = Store::builder(dir.path().join("store")).segment_bytes(256 << 10);
+        builder.memory_limit(0).log_kept(LogKept::Needed).open().unwrap()
+    };
+    let store = open();
+    let commits = 600_u64;
+    std::thread::scope(|scope| {
+        for pair in 0..4_u8 {
+            let store = &store;
+            scope.spawn(move || {
+                for number in 1..=commits {
+                    let mut value = vec![pair; 100];
+                    value[..8].copy_from_slice(&number.to_le_bytes());
+                    let mut batch = Batch::new();
+                    batch.put(&keyspace(), &[b'a', pair], &value);
+                    batch.put(&keyspace(), &[b'z', pair], &value);
+                    let filler = [b'm', pair, (number % 50) as u8];
+                    if number % 3 == 0 {
+                        batch.delete(&keyspace(), &filler);
+                    } else {
+                        batch.put(&keyspace(), &filler, &[pair; 200]);
+                    }
+                    store.commit(batch).unwrap();
+                }
+            });
+            scope.spawn(move || {
+                let mut seen = 0;
+                while seen < commits {
+                    watch(store, pair, &mut seen);
+                }
+            });
+        }
+    });
+    let stats = store.table_stats();
+    assert!(stats.checkpoints > 5, "{stats:?}");
+    store.compact().unwrap();
+    store.close().unwrap();
+    let store = open();
+    for pair in 0..4 {
+        let mut seen = commits;
+        watch(&store, pair, &mut seen);
+    }
+}
