@@ -186,6 +186,7 @@ impl StoreBuilder {
         (replay, directory): (Replay, Directory),
     ) -> Result<Store> {
         let levels = tables.levels();
+        let marked = replay.mark().map_or(Lsn::ZERO, |mark| mark.lsn);
         let (replay, directory) = match replay.again() {
             Some(again) => rebuild(&self.path, &self.runtime, again)?,
             None => (replay, directory),
@@ -198,7 +199,7 @@ impl StoreBuilder {
         let view = Arc::new(View { tree, directory, pins: Pins::default() });
         let (wal, requests) = (Arc::new(wal), Arc::new(Mutex::new(requests)));
         let parts = (Arc::clone(&wal), Arc::clone(&view), Arc::clone(&requests));
-        let limits = (self.log_kept, self.memory_limit / 4);
+        let limits = (self.log_kept, marked, self.memory_limit / 4);
         let checkpointer = Checkpointer::new(parts, tables, limits);
         let jobs = Jobs::new(checkpointer, self.runtime.background);
         let inner = Inner { wal, view, requests, jobs, runtime: self.runtime, path: self.path };

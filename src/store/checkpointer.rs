@@ -10,6 +10,7 @@
 
 use std::sync::Arc;
 
+use crate::base::codec::to_u64;
 use crate::base::{Error, ErrorKind, Lsn, Result};
 use crate::checkpoint::{Extent, RUNS_ALIKE, Tables, Unwanted, Wanted};
 use crate::table::Levels;
@@ -57,6 +58,15 @@ pub struct TableStats {
     pub cache_misses: u64,
 }
 
+impl TableStats {
+    /// Of these tables, with which nothing was done yet.
+    pub(super) fn of_tables(levels: &Levels, checkpoint: Lsn) -> Self {
+        let tables = levels.runs.iter().map(|run| run.tables.len()).sum();
+        let (tables, runs) = (to_u64(tables), to_u64(levels.runs.len()));
+        Self { tables, runs, checkpoint, ..Self::default() }
+    }
+}
+
 #[derive(Debug, Default)]
 struct Counts {
     checkpoints: AtomicU64,
@@ -73,6 +83,8 @@ pub(super) struct Checkpointer {
     pub(super) requests: Arc<Mutex<Requests>>,
     tables: Tables,
     log_kept: LogKept,
+    /// The commit of the newest checkpoint whose mark is durable in the log.
+    marked: AtomicU64,
     /// Bytes of a memtable that make a checkpoint due.
     memtable_bytes: usize,
     /// Bytes of the memtable after the last commit.
@@ -95,7 +107,7 @@ impl Checkpointer {
     pub(super) fn new(
         (wal, view, requests): (Arc<Wal>, Arc<View>, Arc<Mutex<Requests>>),
         tables: Tables,
-        (log_kept, memtable_bytes): (LogKept, usize),
+        (log_kept, marked, memtable_bytes): (LogKept, Lsn, usize),
     ) -> Self {
         let covered = wal.log_bytes().saturating_sub(wal.report().bytes);
         let filled = view.tree.bytes();
@@ -105,6 +117,7 @@ impl Checkpointer {
             requests,
             tables,
             log_kept,
+            marked: AtomicU64::new(marked.0),
             memtable_bytes,
             filled: AtomicUsize::new(filled),
             due_at: AtomicUsize::new(memtable_bytes),
@@ -152,7 +165,7 @@ impl Checkpointer {
             let left = self.view.tree.frozen();
             let is_last = left.is_none();
             let Some(frozen) = left.map_or_else(|| self.freeze(), |left| Ok(Some(left)))? else {
-                return Ok(());
+                return self.release();
             };
             let done = self.write(&frozen);
             let patience = if done.is_ok() { 0 } else { self.memtable_bytes / 4 };
@@ -203,11 +216,18 @@ impl Checkpointer {
             self.tables.write_checkpoint(&mut source, &frozen.standpoint, horizon, install)?;
         let mark = CheckpointMark { lsn, edit: edit.number, edit_hash: edit.hash };
         self.wal.save_checkpoint(&mark)?;
+        self.marked.store(lsn.0, Ordering::Relaxed);
         self.covered.store(frozen.log_bytes, Ordering::Relaxed);
         self.counts.checkpoints.fetch_add(1, Ordering::Relaxed);
         self.counts.written_bytes.fetch_add(written.bytes, Ordering::Relaxed);
-        if self.log_kept == LogKept::Needed {
-            self.wal.release(lsn.next())?;
+        self.release()
+    }
+
+    /// Lets go of the log up to the newest mark, also of what was kept when that was made.
+    fn release(&self) -> Result<()> {
+        let marked = Lsn(self.marked.load(Ordering::Relaxed));
+        if self.log_kept == LogKept::Needed && marked > Lsn::ZERO {
+            self.wal.release(marked.next())?;
         }
         Ok(())
     }
@@ -266,20 +286,17 @@ impl Checkpointer {
     /// How the tables have done.
     pub(super) fn stats(&self) -> TableStats {
         let levels = self.tables.levels();
-        let tables = levels.runs.iter().map(|run| run.tables.len()).sum();
         let cache = self.tables.cache().stats();
         let count = |count: &AtomicU64| count.load(Ordering::Relaxed);
         TableStats {
-            tables: crate::base::codec::to_u64(tables),
-            runs: crate::base::codec::to_u64(levels.runs.len()),
             checkpoints: count(&self.counts.checkpoints),
             merges: count(&self.counts.merges),
             written_bytes: count(&self.counts.written_bytes),
             waits: count(&self.counts.waits),
-            checkpoint: self.tables.checkpoint().position.lsn,
             cache_bytes: cache.bytes,
             cache_hits: cache.hits,
             cache_misses: cache.misses,
+            ..TableStats::of_tables(&levels, self.tables.checkpoint().position.lsn)
         }
     }
 }
