@@ -24,5 +24,5 @@ mod tables;
 pub use merge::{Keep, Source};
 pub use plan::{Extent, RUNS_ALIKE};
 pub use tables::{
-    DIR_NAME, TableSettings, Tables, Unwanted, Wanted, Written, levels_of, open_tables,
+    DIR_NAME, TableSettings, Tables, Unwanted, Wanted, Written, levels_of, open_tables, runs_of,
 };

@@ -327,7 +327,8 @@ impl Source for RunCursor {
 }
 
 /// The runs of a state, the newest first: each table of level 0, then level after level.
-fn runs_of(state: &State) -> Vec<Vec<Arc<ListedTable>>> {
+#[must_use]
+pub fn runs_of(state: &State) -> Vec<Vec<Arc<ListedTable>>> {
     let newest = state.level(0).iter().rev().map(|table| vec![Arc::clone(table)]);
     let older =
         (1..=u8::MAX).map(|level| state.level(level).to_vec()).filter(|run| !run.is_empty());

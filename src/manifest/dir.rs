@@ -12,9 +12,9 @@ use super::scan::{self, History};
 use super::sector::{Role, SECTOR, Sector};
 
 /// Directory of the manifests, in the store's.
-pub(super) const DIR_NAME: &str = "manifest";
+pub const DIR_NAME: &str = "manifest";
 /// Name of the file, in the store's directory, that says which of them is in force.
-pub(super) const CURRENT: &str = "CURRENT";
+pub const CURRENT: &str = "CURRENT";
 const SUFFIX: &str = ".manifest";
 
 /// File name of a manifest.
@@ -23,7 +23,8 @@ fn file_name(number: u64) -> String {
 }
 
 /// The manifest that a file name stands for.
-fn parse_file_name(name: &str) -> Option<u64> {
+#[must_use]
+pub fn parse_file_name(name: &str) -> Option<u64> {
     let digits = name.strip_suffix(SUFFIX).filter(|digits| digits.len() == 16)?;
     digits.bytes().all(|byte| byte.is_ascii_digit()).then(|| digits.parse().ok())?
 }

@@ -25,6 +25,7 @@
 //! The manifest must never know: what is in a table, and whether its file is there.
 
 pub mod change;
+pub mod describe;
 mod dir;
 pub mod format;
 mod log;
@@ -36,6 +37,7 @@ pub mod sector;
 pub mod state;
 
 pub use change::{Change, Checkpoint, Key, ListedTable};
+pub use dir::{CURRENT, DIR_NAME, parse_file_name};
 pub use format::{EditId, LAYOUTS};
 pub use log::Manifest;
 pub use read::ManifestRead;

@@ -1,6 +1,6 @@
 //! Reading the manifest of a store without writing a byte, and going on to write it.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use crate::base::limits::MANIFEST_BYTES_DEFAULT;
 use crate::base::{Error, ErrorKind, Result, StoreId};
@@ -59,6 +59,45 @@ impl ManifestRead {
         self.history.last()
     }
 
+    /// The file that is in force, relative to the store; `None` in a store without tables.
+    #[must_use]
+    pub fn path(&self) -> Option<PathBuf> {
+        self.current.as_ref().map(|current| shown_path(current.manifest))
+    }
+
+    /// Bytes of that file.
+    #[must_use]
+    pub fn file_bytes(&self) -> u64 {
+        self.current.as_ref().map_or(0, |current| current.file_bytes)
+    }
+
+    /// The number of records that were read: the snapshot, and the edits behind it.
+    #[must_use]
+    pub fn records(&self) -> usize {
+        self.current.as_ref().map_or(0, |_| self.history.edits.len())
+    }
+
+    /// Whether a crash has left something behind the last edit.
+    #[must_use]
+    pub const fn is_torn(&self) -> bool {
+        self.history.is_torn
+    }
+
+    /// Requires that nothing is behind the last edit, as after a close in order.
+    ///
+    /// # Errors
+    /// `Corrupt` when something is.
+    pub fn expect_clean(&self) -> Result<()> {
+        if !self.history.is_torn {
+            return Ok(());
+        }
+        let number = self.last().number + 1;
+        Err(self.corrupt(format!(
+            "behind the last edit of the manifest is something that is no edit {number}, though \
+             the store was closed in order; restore a copy"
+        )))
+    }
+
     /// Compares with an edit that is known to have been durable: the one in the log's newest
     /// Checkpoint record. One before the snapshot is part of it and cannot be compared.
     ///
@@ -115,12 +154,8 @@ impl ManifestRead {
         if let Some(known) = known {
             self.expect(known)?;
         }
-        if clean && self.history.is_torn {
-            let number = self.last().number + 1;
-            return Err(self.corrupt(format!(
-                "behind the last edit of the manifest is something that is no edit {number}, \
-                 though the store was closed in order; restore a copy"
-            )));
+        if clean {
+            self.expect_clean()?;
         }
         Manifest::begin(self, clean, file_bytes)
     }
@@ -132,7 +167,7 @@ impl ManifestRead {
             Some(current) => {
                 error.at_path(shown_path(current.manifest)).at_offset(self.history.end)
             }
-            None => error.at_path(CURRENT),
+            None => error.at_path(CURRENT).at_offset(0),
         }
     }
 }

@@ -49,7 +49,7 @@ pub(super) enum Role {
 }
 
 impl Role {
-    const fn magic(self) -> &'static [u8; 8] {
+    pub(super) const fn magic(self) -> &'static [u8; 8] {
         match self {
             Self::Current => b"JIDOCURR",
             Self::Header => b"JIDOMANI",

@@ -5,9 +5,10 @@
 //! readers look at the tree up to the visible LSN; [`Store::close`] ends. What cannot be opened, or
 //! must not be written, is looked at as a [`ReadOnlyStore`].
 //!
-//! Everything is in memory for now, and the whole log is replayed at open. The seam for sorted
-//! files is `Snapshot` and `memtable`: reads already name a keyspace, a key and an LSN, and
-//! nothing above this floor knows where a version is.
+//! What was committed last is in a memtable. A checkpoint freezes it and writes it into tables
+//! (`checkpointer`, `frozen`), `jobs` says who does that and when, and `tree` looks into all of
+//! them, the newest first. An open replays the log from the checkpoint on. Nothing above this
+//! floor knows where a version is.
 //!
 //! Invariants:
 //!
@@ -54,4 +55,5 @@ pub use handle::{Commit, Store};
 pub use iter::Iter;
 pub use memtable::KeyValue;
 pub use read_only::ReadOnlyStore;
+pub use requests::REQUESTS;
 pub use snapshot::Snapshot;

@@ -10,7 +10,7 @@ use crate::base::limits::{REPLIES_KEPT_BYTES, REQUESTS_KEPT};
 use crate::base::{Bytes, KeyspaceId, Lsn, Timestamp, Version};
 
 /// The keyspace of the tables that holds answers: behind all that can have a name.
-pub(super) const REQUESTS: KeyspaceId = KeyspaceId(u32::MAX);
+pub const REQUESTS: KeyspaceId = KeyspaceId(u32::MAX);
 
 /// What the first commit of a request was answered.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -10,6 +10,7 @@ use crate::base::codec::{Cursor, Malformed, narrow, put_varint, widen};
 use crate::base::limits::KEY_BYTES_MAX;
 use crate::base::{Bytes, KeyspaceId, Lsn, Timestamp, Version};
 
+use super::filter::key_hash;
 use super::format::BLOCK_HEADER;
 
 /// Bytes of the numbers at the end: of the prefix, of entries, of the keyspace.
@@ -281,6 +282,33 @@ impl Block {
         self.raw(number).ok().map(|raw| raw.version)
     }
 
+    /// Where the entry with this number begins, counted from the block's header.
+    #[must_use]
+    pub fn entry_offset(&self, number: usize) -> usize {
+        BLOCK_HEADER + self.offset(number)
+    }
+
+    /// Whether every entry can be read, fills its place, and has the tag of its key: for who checks
+    /// what others rely on.
+    ///
+    /// # Errors
+    /// [`Malformed`] for the first that is not what it must be.
+    pub fn check(&self) -> Result<(), Malformed> {
+        if self.offset(0) != 0 {
+            return Err(Malformed { offset: 0, what: "the first entry does not begin the block" });
+        }
+        let tags = self.payload().get(self.tags..self.offsets).unwrap_or_default();
+        let mut key = Vec::new();
+        for (number, said) in tags.iter().enumerate() {
+            self.entry(number, &mut key)?;
+            if tag(key_hash(self.keyspace, &key)) != *said {
+                let what = "the tag of an entry is not that of its key";
+                return Err(Malformed { offset: self.tags + number, what });
+            }
+        }
+        Ok(())
+    }
+
     /// Where in the block these bytes of it are.
     fn range_of(&self, part: &[u8]) -> Range<usize> {
         let start = part.as_ptr().addr().wrapping_sub(self.bytes.as_ptr().addr());
@@ -325,7 +353,6 @@ impl Block {
 
 #[cfg(test)]
 mod tests {
-    use super::super::filter::key_hash;
     use super::*;
 
     const KS: KeyspaceId = KeyspaceId(4);
@@ -356,6 +383,30 @@ mod tests {
         }
         entries.sort_by(|a, b| (&a.0, std::cmp::Reverse(a.1)).cmp(&(&b.0, std::cmp::Reverse(b.1))));
         entries
+    }
+
+    #[test]
+    fn every_tag_is_that_of_its_key_and_the_first_entry_begins_the_block() {
+        let mut builder = BlockBuilder::default();
+        for number in 0..20_u8 {
+            let (key, value) = ([b'k', number], [number; 3]);
+            let (lsn, time) = (Lsn(9), Timestamp(9));
+            let version = VersionRef { lsn, time, value: Some(&value) };
+            builder.add(&key, key_hash(KS, &key), &version);
+        }
+        let bytes = builder.finish(KS, |payload, _| [&[0; BLOCK_HEADER], payload].concat());
+        let checked = |bytes: Vec<u8>| Block::decode(bytes).unwrap().check();
+        assert_eq!(checked(bytes.clone()), Ok(()));
+        let block = Block::decode(bytes.clone()).unwrap();
+        for number in 0..20 {
+            let mut other = bytes.clone();
+            other[BLOCK_HEADER + block.tags + number] ^= 1;
+            let fault = checked(other).unwrap_err();
+            assert_eq!(fault.offset, block.tags + number, "{}", fault.what);
+            let mut other = bytes.clone();
+            other[BLOCK_HEADER + block.offsets + 4 * number] ^= 1;
+            assert!(checked(other).is_err(), "the offset of entry {number}");
+        }
     }
 
     #[test]

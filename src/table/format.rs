@@ -14,7 +14,8 @@ pub const BLOCK_HEADER: usize = 16;
 /// Bytes of the footer.
 pub const FOOTER: usize = 256;
 
-const MAGIC: &[u8; 8] = b"JIDOKTBL";
+/// First bytes of the footer.
+pub const MAGIC: &[u8; 8] = b"JIDOKTBL";
 const VERSION: u32 = 1;
 const CHECKSUM: usize = 252;
 const CODEC_NONE: u8 = 0;

@@ -109,6 +109,12 @@ impl Table {
         &self.footer.contents
     }
 
+    /// Where its parts are, and who made it.
+    #[must_use]
+    pub const fn footer(&self) -> &Footer {
+        &self.footer
+    }
+
     /// The newest version of a key at or below `at`; `hash` is the key's
     /// [`key_hash`](super::filter::key_hash).
     ///
@@ -196,7 +202,11 @@ impl Table {
         Ok(filter)
     }
 
-    fn load_index(&self) -> Result<Arc<Index>> {
+    /// Its index, read now and not kept.
+    ///
+    /// # Errors
+    /// As [`Table::newest`].
+    pub fn load_index(&self) -> Result<Arc<Index>> {
         let offset = self.footer.index_offset;
         let mut bytes = self.read(BlockKind::Index, offset, self.footer.index_length)?;
         bytes.drain(..BLOCK_HEADER);
@@ -204,7 +214,11 @@ impl Table {
         index.map(Arc::new).map_err(|fault| self.malformed(offset, fault))
     }
 
-    fn load_filter(&self) -> Result<Arc<Filter>> {
+    /// Its filter, read now and not kept.
+    ///
+    /// # Errors
+    /// As [`Table::newest`].
+    pub fn load_filter(&self) -> Result<Arc<Filter>> {
         let offset = self.footer.filter_offset;
         let bytes = self.read(BlockKind::Filter, offset, self.footer.filter_length)?;
         let filter = Filter::decode(bytes.get(BLOCK_HEADER..).unwrap_or_default());

@@ -101,12 +101,12 @@ pub use draft::{Draft, Payload, Spot, Writer};
 pub use follow::Follower;
 pub use forensic::{LogRead, read_log, read_log_with};
 pub use log::Wal;
-#[cfg(feature = "docs")]
-pub(crate) use open::held;
 pub use open::{Begin, LOCK_NAME};
+#[cfg(feature = "docs")]
+pub(crate) use open::{existing_identity, held};
 pub use reader::LogReader;
 pub use release::Released;
-pub use salvage::{Loss, QUARANTINE, SalvageReport, salvage_log};
+pub use salvage::{Loss, QUARANTINE, SalvageReport, salvage_log, salvage_log_if};
 pub use settings::{OpenSettings, RecoveryReport};
 pub use stats::LogStats;
 pub use survey::{Damage, Survey, survey_log};

@@ -285,7 +285,7 @@ pub(super) fn look_for_identity(dir: &Path, runtime: &Runtime) -> Result<Option<
 ///
 /// # Errors
 /// As [`look_for_identity`]; without one `Corrupt` if the log holds records, else `NotFound`.
-pub(super) fn existing_identity(dir: &Path, runtime: &Runtime) -> Result<Identity> {
+pub(crate) fn existing_identity(dir: &Path, runtime: &Runtime) -> Result<Identity> {
     if let Some(identity) = look_for_identity(dir, runtime)? {
         return Ok(identity);
     }

@@ -53,6 +53,8 @@ pub struct Survey {
     pub bytes: u64,
     /// Bytes after the end that a crash left and the next open will cut.
     pub torn_bytes: u64,
+    /// The commit before the first; 0 if nothing was released.
+    pub before: Lsn,
     /// The last commit.
     pub last: Lsn,
     /// Everything that is not what was written.
@@ -103,6 +105,7 @@ pub fn survey_log(dir: &Path, runtime: &Runtime, visit: &mut Replay<'_>) -> Resu
     };
     let believed = surveyor.look_at_headers()?;
     surveyor.walk(&believed)?;
+    surveyor.survey.before = first.position.lsn;
     surveyor.survey.last = surveyor.position.lsn;
     Ok(surveyor.survey)
 }

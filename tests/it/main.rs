@@ -53,4 +53,5 @@ mod tables;
 mod traps;
 mod truncation;
 mod verify;
+mod verify_tables;
 mod versions;

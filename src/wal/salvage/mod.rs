@@ -28,4 +28,4 @@ mod steps;
 pub use find::Loss;
 pub(super) use find::refuse_another_version;
 pub use quarantine::QUARANTINE;
-pub use steps::{SalvageReport, salvage_log};
+pub use steps::{SalvageReport, salvage_log, salvage_log_if};

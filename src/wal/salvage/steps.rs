@@ -67,15 +67,35 @@ impl SalvageReport {
 /// # Cost
 /// Reads the log twice; writes what it takes out once, and one segment.
 pub fn salvage_log(dir: &Path, runtime: &Runtime, carry_out: bool) -> Result<SalvageReport> {
+    salvage_log_if(dir, runtime, carry_out, &mut |_, _| Ok(()))
+}
+
+/// [`salvage_log`], which asks `permit` before anything is changed, with who the store is and what
+/// would be done: for who knows what the log must keep.
+///
+/// # Errors
+/// As [`salvage_log`], and what `permit` says: then nothing was changed.
+pub fn salvage_log_if(
+    dir: &Path,
+    runtime: &Runtime,
+    carry_out: bool,
+    permit: &mut dyn FnMut(&Identity, &SalvageReport) -> Result<()>,
+) -> Result<SalvageReport> {
     let identity = existing_identity(dir, runtime)?;
     let _lock = keep_writers_away(dir, runtime, carry_out)?;
     let segments = SegmentDir::of_store(dir, runtime, &identity);
     let (damage, plan) = match begun(&segments)? {
-        Some(plan) => (interrupted(), plan),
+        Some(plan) => {
+            permit(&identity, &SalvageReport::new(interrupted(), &plan))?;
+            (interrupted(), plan)
+        }
         None => match find(dir, &segments, &identity)? {
             None => return Ok(SalvageReport::default()),
-            Some(Found { damage, plan, .. }) if !carry_out => (damage, plan),
             Some(Found { damage, mut plan, files }) => {
+                permit(&identity, &SalvageReport::new(damage.clone(), &plan))?;
+                if !carry_out {
+                    return Ok(SalvageReport::new(damage, &plan));
+                }
                 plan.quarantine = quarantine::keep(dir, runtime, &files)?;
                 replace_file(runtime.vfs.as_ref(), &segments.path, FILE_NAME, &plan.encode())
                     .map_err(|error| Error::io("begin the salvage with", &shown_plan(), error))?;
