@@ -2,9 +2,11 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, ValueEnum};
 
-use super::commands;
+use crate::store::LogKept;
+
+use super::{commands, size};
 
 /// A document store in a directory, which keeps every change in one log and stops at the first
 /// defect.
@@ -79,6 +81,46 @@ pub(super) struct Global {
         value_name = "TEXT"
     )]
     pub(super) reason: String,
+    /// Memory for what is not yet in tables and for what is read of them: bytes, or a number with
+    /// KiB, MiB or GiB
+    #[arg(
+        long,
+        global = true,
+        help_heading = EVERYWHERE,
+        env = "JIDOKA_MEMORY_LIMIT",
+        default_value = "256MiB",
+        value_parser = size::parse,
+        value_name = "BYTES"
+    )]
+    pub(super) memory_limit: usize,
+    /// What of the log a checkpoint leaves
+    #[arg(
+        long,
+        global = true,
+        help_heading = EVERYWHERE,
+        env = "JIDOKA_LOG_KEPT",
+        value_enum,
+        default_value_t = LogKeptArg::All
+    )]
+    pub(super) log_kept: LogKeptArg,
+}
+
+/// What of the log a checkpoint leaves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum LogKeptArg {
+    /// All of it, for copies and feeds from the first commit on
+    All,
+    /// What opening the store needs; the space of the rest is used again
+    Needed,
+}
+
+impl From<LogKeptArg> for LogKept {
+    fn from(kept: LogKeptArg) -> Self {
+        match kept {
+            LogKeptArg::All => Self::All,
+            LogKeptArg::Needed => Self::Needed,
+        }
+    }
 }
 
 #[derive(Debug, Subcommand)]
@@ -97,6 +139,8 @@ pub(super) enum Command {
     Dump(commands::dump::DumpArgs),
     Verify(commands::verify::VerifyArgs),
     Stats(commands::stats::StatsArgs),
+    Checkpoint(commands::checkpoint::CheckpointArgs),
+    Compact(commands::checkpoint::CompactArgs),
     Backup(commands::backup::BackupArgs),
     Restore(commands::restore::RestoreArgs),
     Inspect(commands::inspect::InspectArgs),

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use crate::base::{Error, ErrorKind, Result};
 use crate::doc::{Documents, DocumentsAt, WriteOptions};
-use crate::store::{Origin, ReadOnlyStore, Store};
+use crate::store::{LogKept, Origin, ReadOnlyStore, Store, StoreBuilder};
 use crate::vfs::Runtime;
 use crate::wal::identity::FILE_NAME as IDENTITY_NAME;
 use crate::wal::segment::DIR_NAME;
@@ -34,13 +34,29 @@ pub(super) struct Context {
     pub(super) origin: Origin,
     pub(super) runtime: Runtime,
     pub(super) out: Output,
+    memory_limit: usize,
+    log_kept: LogKept,
 }
 
 impl Context {
     pub(super) fn new(global: Global) -> Self {
-        let Global { store, json, quiet, actor, session, reason } = global;
-        let origin = Origin { actor, session, reason };
-        Self { store, json, quiet, origin, runtime: Runtime::default(), out: Output::new() }
+        let Global { store, json, quiet, actor, session, reason, memory_limit, log_kept } = global;
+        Self {
+            store,
+            json,
+            quiet,
+            origin: Origin { actor, session, reason },
+            runtime: Runtime::default(),
+            out: Output::new(),
+            memory_limit,
+            log_kept: log_kept.into(),
+        }
+    }
+
+    /// How the store in `dir` is opened, with the settings that were given.
+    fn builder(&self, dir: &Path) -> StoreBuilder {
+        let builder = Store::builder(dir).runtime(self.runtime.clone());
+        builder.memory_limit(self.memory_limit).log_kept(self.log_kept)
     }
 
     /// Lets `body` work on the store, which must exist, and closes it.
@@ -81,8 +97,7 @@ impl Context {
         &mut self,
         body: impl FnOnce(&mut Self, &ReadOnlyStore) -> Result<T>,
     ) -> Result<T> {
-        let builder = Store::builder(self.existing_store()?).runtime(self.runtime.clone());
-        let store = builder.open_read_only()?;
+        let store = self.builder(self.existing_store()?).open_read_only()?;
         if store.is_beside_writer() {
             let lsn = store.visible();
             self.note(&format!("a writer may hold the store; this is what it proved, up to {lsn}"));
@@ -102,7 +117,7 @@ impl Context {
         create: bool,
         body: impl FnOnce(&mut Self, &Documents) -> Result<T>,
     ) -> Result<T> {
-        let builder = Store::builder(&self.store).create(create).runtime(self.runtime.clone());
+        let builder = self.builder(&self.store).create(create);
         let documents = Documents::over(builder.open()?);
         let done = body(self, &documents);
         // Close in any case; what the command itself failed on is the better story.

@@ -17,6 +17,7 @@ mod files;
 mod lab;
 mod output;
 mod run;
+mod size;
 mod time;
 
 #[cfg(feature = "sim")]

@@ -93,6 +93,8 @@ fn dispatch(command: Command, context: &mut Context) -> Result<Outcome> {
         Command::Restore(args) => commands::restore::run(args, context),
         Command::Verify(args) => commands::verify::run(&args, context),
         Command::Bench(args) => commands::bench::run(args, context),
+        Command::Checkpoint(_) => commands::checkpoint::checkpoint(context),
+        Command::Compact(_) => commands::checkpoint::compact(context),
         Command::Stats(args) => commands::stats::run(&args, context),
         Command::Log(LogCommand::List) => commands::log_list::run(context),
         Command::Log(LogCommand::Dump(args)) => commands::log_dump::run(&args, context),

@@ -14,6 +14,7 @@ use crate::wal::{LogRead, RecoveryReport, read_log_with};
 
 use super::batch::Keyspace;
 use super::builder::{StoreBuilder, learn_names};
+use super::checkpointer::TableStats;
 use super::directory::Directory;
 use super::iter::Iter;
 use super::memtable::KeyValue;
@@ -78,9 +79,10 @@ impl StoreBuilder {
         known.map_or(Ok(()), |known| manifest.expect(known))?;
         learn_names(&levels, &directory)?;
         let (memtable, _requests) = replay.finish();
-        let tree = Tree::new(memtable, levels);
+        let tree = Tree::new(memtable, Arc::clone(&levels));
         let view = View { tree, directory, pins: Pins::default() };
-        Ok(ReadOnlyStore { view: Arc::new(view), read: Arc::new(read) })
+        let tables = TableStats::of_tables(&levels, manifest.state().checkpoint().position.lsn);
+        Ok(ReadOnlyStore { view: Arc::new(view), read: Arc::new(read), tables })
     }
 
     fn read_tables(&self, manifest: &ManifestRead) -> Result<Arc<Levels>> {
@@ -100,6 +102,7 @@ const READ_TRIES: usize = 3;
 pub struct ReadOnlyStore {
     view: Arc<View>,
     read: Arc<LogRead>,
+    tables: TableStats,
 }
 
 impl ReadOnlyStore {
@@ -164,6 +167,12 @@ impl ReadOnlyStore {
     #[must_use]
     pub fn log(&self) -> &LogRead {
         &self.read
+    }
+
+    /// Which tables there are; nothing was done with them.
+    #[must_use]
+    pub const fn table_stats(&self) -> TableStats {
+        self.tables
     }
 
     /// Bytes of keys and values held in memory.

@@ -15,6 +15,7 @@ mod bench;
 mod calls;
 mod cases;
 mod cli;
+mod cli_tables;
 mod commit;
 mod concurrency;
 mod continued;

@@ -13,9 +13,9 @@ use crate::ops::{Inspected, inspect};
 
 /// Print what a file of a store or of a copy says, in words
 ///
-/// A segment, an identity, a saved tail, a lock, a range or the end of a copy, looked at by
-/// itself and read-only; it may be a copy of such a file anywhere. Exits 13 if it is damaged, and
-/// 2 if it is something else.
+/// A segment, an identity, a saved tail, a lock, a manifest, a table, a range or the end of a copy,
+/// looked at by itself and read-only; it may be a copy of such a file anywhere. Exits 13 if it is
+/// damaged, and 2 if it is something else.
 #[derive(Args, Debug)]
 #[command(after_help = "Example:\n  jidoka inspect jidoka-data/wal/0000000000000001.wal")]
 pub(in crate::cli) struct InspectArgs {

@@ -4,6 +4,7 @@ pub(super) mod apply;
 pub(super) mod backup;
 pub(super) mod bench;
 pub(super) mod changes;
+pub(super) mod checkpoint;
 pub(super) mod delete;
 pub(super) mod demo;
 pub(super) mod dump;

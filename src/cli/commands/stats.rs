@@ -6,10 +6,11 @@ use clap::Args;
 use serde_json::{Value, json};
 
 use crate::base::{Error, Histogram, Lsn, Result, StoreId};
+use crate::checkpoint::DIR_NAME as TABLES;
 use crate::cli::context::{Context, Reading};
 use crate::cli::run::Outcome;
 use crate::doc::{DocumentsAt, Line, Listing};
-use crate::store::{Namespace, ReadOnlyStore, Store};
+use crate::store::{Namespace, ReadOnlyStore, Store, TableStats};
 use crate::vfs::{OpenMode, Vfs};
 use crate::wal::segment::{DIR_NAME, parse_file_name};
 use crate::wal::{LogStats, RecoveryReport};
@@ -62,6 +63,7 @@ struct Standing<'a> {
     recovery: &'a RecoveryReport,
     /// What it did since it was opened; nothing, when it is only looked at.
     log: LogStats,
+    tables: TableStats,
 }
 
 impl<'a> Standing<'a> {
@@ -77,6 +79,7 @@ impl<'a> Standing<'a> {
             memory_bytes: store.memory_bytes(),
             recovery: store.recovery(),
             log,
+            tables: store.table_stats(),
         }
     }
 
@@ -91,15 +94,14 @@ impl<'a> Standing<'a> {
             memory_bytes: store.memory_bytes(),
             recovery: store.recovery(),
             log: LogStats::default(),
+            tables: store.table_stats(),
         }
     }
 }
 
 /// Everything, in the order of the contract.
 fn gather(context: &Context, documents: &DocumentsAt, standing: &Standing<'_>) -> Result<Line> {
-    let vfs = context.runtime.vfs.as_ref();
-    let (log, recovery) = (&standing.log, standing.recovery);
-    let files = segments_of(vfs, &context.store, standing.active_segment)?;
+    let (vfs, store) = (context.runtime.vfs.as_ref(), context.store.as_path());
     let mut collections = Line::new();
     let mut total = 0;
     for name in documents.collections() {
@@ -113,40 +115,6 @@ fn gather(context: &Context, documents: &DocumentsAt, standing: &Standing<'_>) -
     }
     let keyspaces = documents.snapshot().keyspaces();
     let plain = keyspaces.iter().filter(|one| one.namespace() == Namespace::Keyspace).count();
-    let log_object = Line::new()
-        .number("segments", files.segments)
-        .number("bytes", files.bytes)
-        .number("pool", files.pool)
-        .number("free", standing.log.free_segments)
-        .number("oldest_lsn", standing.log.oldest.0)
-        .number("pins", standing.log.pins)
-        .number("held_bytes", standing.log.held_bytes)
-        .number("segment_bytes", standing.segment_bytes);
-    let recovery_object = Line::new()
-        .number("segments", recovery.segments)
-        .number("records", recovery.records)
-        .number("bytes", recovery.bytes)
-        .value("seconds", &json!(recovery.seconds))
-        .number("bytes_per_s", recovery.bytes_per_second())
-        .number("cut_bytes", recovery.cut_bytes)
-        .number("rewritten_bytes", recovery.rewritten_bytes)
-        .text("case", recovery.case);
-    let pool_object = Line::new()
-        .number("hits", log.pool_hits)
-        .number("misses", log.pool_misses)
-        .number("waits", log.pool_waits)
-        .number("delay_us", log.pool_delay_micros)
-        .number("filled", log.filled_segments)
-        .number("zeroed_bytes", log.zeroed_bytes)
-        .number("recycled", log.recycled_segments);
-    let work_object = Line::new()
-        .number("commits", log.commits)
-        .number("groups", log.groups)
-        .number("syncs", log.syncs)
-        .number("written_bytes", log.written_bytes)
-        .object("commit_us", spread(&log.commit_micros))
-        .object("group_commits", spread(&log.group_commits))
-        .object("pool", pool_object);
     Ok(Line::new()
         .text("store_id", &standing.store_id.to_string())
         .number("term", standing.term)
@@ -155,12 +123,73 @@ fn gather(context: &Context, documents: &DocumentsAt, standing: &Standing<'_>) -
         .number("documents", total)
         .value("keyspaces", &json!(plain))
         .object("collections", collections)
-        .object("log", log_object)
-        .number("disk_bytes", disk_bytes(vfs, &context.store)?)
+        .object("log", log_line(standing, &segments_of(vfs, store, standing.active_segment)?))
+        .object("tables", tables_line(&standing.tables, table_bytes(vfs, store)?))
+        .number("disk_bytes", disk_bytes(vfs, store)?)
         .value("memory_bytes", &json!(standing.memory_bytes))
-        .object("recovery", recovery_object)
-        .object("since_open", work_object)
-        .flag("clock_suspect", log.clock_suspect))
+        .object("recovery", recovery_line(standing.recovery))
+        .object("since_open", work_line(&standing.log, &standing.tables))
+        .flag("clock_suspect", standing.log.clock_suspect))
+}
+
+fn log_line(standing: &Standing<'_>, files: &Segments) -> Line {
+    Line::new()
+        .number("segments", files.segments)
+        .number("bytes", files.bytes)
+        .number("pool", files.pool)
+        .number("free", standing.log.free_segments)
+        .number("oldest_lsn", standing.log.oldest.0)
+        .number("pins", standing.log.pins)
+        .number("held_bytes", standing.log.held_bytes)
+        .number("segment_bytes", standing.segment_bytes)
+}
+
+fn tables_line(tables: &TableStats, bytes: u64) -> Line {
+    Line::new()
+        .number("tables", tables.tables)
+        .number("runs", tables.runs)
+        .number("bytes", bytes)
+        .number("checkpoint_lsn", tables.checkpoint.0)
+        .number("cache_bytes", tables.cache_bytes)
+}
+
+fn recovery_line(recovery: &RecoveryReport) -> Line {
+    Line::new()
+        .number("segments", recovery.segments)
+        .number("records", recovery.records)
+        .number("bytes", recovery.bytes)
+        .value("seconds", &json!(recovery.seconds))
+        .number("bytes_per_s", recovery.bytes_per_second())
+        .number("cut_bytes", recovery.cut_bytes)
+        .number("rewritten_bytes", recovery.rewritten_bytes)
+        .text("case", recovery.case)
+}
+
+fn work_line(log: &LogStats, tables: &TableStats) -> Line {
+    let pool = Line::new()
+        .number("hits", log.pool_hits)
+        .number("misses", log.pool_misses)
+        .number("waits", log.pool_waits)
+        .number("delay_us", log.pool_delay_micros)
+        .number("filled", log.filled_segments)
+        .number("zeroed_bytes", log.zeroed_bytes)
+        .number("recycled", log.recycled_segments);
+    let tables = Line::new()
+        .number("checkpoints", tables.checkpoints)
+        .number("merges", tables.merges)
+        .number("written_bytes", tables.written_bytes)
+        .number("waits", tables.waits)
+        .number("cache_hits", tables.cache_hits)
+        .number("cache_misses", tables.cache_misses);
+    Line::new()
+        .number("commits", log.commits)
+        .number("groups", log.groups)
+        .number("syncs", log.syncs)
+        .number("written_bytes", log.written_bytes)
+        .object("commit_us", spread(&log.commit_micros))
+        .object("group_commits", spread(&log.group_commits))
+        .object("pool", pool)
+        .object("tables", tables)
 }
 
 fn spread(values: &Histogram) -> Line {
@@ -194,6 +223,16 @@ fn segments_of(vfs: &dyn Vfs, store: &Path, active: u64) -> Result<Segments> {
         }
     }
     Ok(found)
+}
+
+/// Bytes of the files of tables.
+fn table_bytes(vfs: &dyn Vfs, store: &Path) -> Result<u64> {
+    let dir = store.join(TABLES);
+    let entries = match vfs.list(&dir) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(0),
+        listed => listed.map_err(|error| Error::io("list the tables", &dir, error))?,
+    };
+    entries.iter().map(|entry| size(vfs, &dir.join(&entry.name))).sum()
 }
 
 fn disk_bytes(vfs: &dyn Vfs, dir: &Path) -> Result<u64> {

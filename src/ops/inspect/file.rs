@@ -9,6 +9,9 @@ use crate::archive::format::{
 use crate::base::codec::{to_u64, to_usize};
 use crate::base::limits::{PAGE, SEGMENT_BYTES_MAX};
 use crate::base::{Error, ErrorKind, Result};
+use crate::manifest::describe::{self, CURRENT_MAGIC, MANIFEST_MAGIC};
+use crate::manifest::{CURRENT, parse_file_name as parse_manifest_name};
+use crate::table::format::{FOOTER, Footer, MAGIC as TABLE_MAGIC};
 use crate::vfs::{File, FileExt, OpenMode, Runtime};
 use crate::wal::LOCK_NAME;
 use crate::wal::first::{FILE_NAME as FIRST_NAME, MAGIC as FIRST_MAGIC};
@@ -19,7 +22,7 @@ use crate::wal::saved::{FILE_NAME as TAIL_NAME, MAGIC as TAIL_MAGIC};
 use crate::wal::segment::parse_file_name;
 
 use super::report::Inspected;
-use super::{copied, segment, small};
+use super::{copied, listed, segment, small, table};
 
 /// The files there are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,17 +32,22 @@ enum Kind {
     Tail,
     Plan,
     First,
+    Current,
+    Manifest,
+    Table,
     Range,
     End,
     Lock,
 }
 
-const MAGICS: [(&[u8; 8], Kind); 7] = [
+const MAGICS: [(&[u8; 8], Kind); 9] = [
     (SEGMENT_MAGIC, Kind::Segment),
     (IDENTITY_MAGIC, Kind::Identity),
     (TAIL_MAGIC, Kind::Tail),
     (PLAN_MAGIC, Kind::Plan),
     (FIRST_MAGIC, Kind::First),
+    (CURRENT_MAGIC, Kind::Current),
+    (MANIFEST_MAGIC, Kind::Manifest),
     (RANGE_MAGIC, Kind::Range),
     (END_MAGIC, Kind::End),
 ];
@@ -68,18 +76,26 @@ pub fn inspect(path: &Path, runtime: &Runtime) -> Result<Inspected> {
     let file = runtime.vfs.open(path, OpenMode::Read).map_err(fail)?;
     let (page, size) = (prefix(file.as_ref(), to_u64(PAGE)).map_err(fail)?, found.len());
     let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-    let Some(kind) = kind_of(&page, &name) else {
+    let footer = suffix(file.as_ref(), size, FOOTER).map_err(fail)?;
+    let Some(kind) = kind_of((&page, &footer), &name) else {
         let what = "this is no file of a store or of a copy; name one, such as wal/….wal";
         return Err(Error::new(ErrorKind::Invalid, what).at_path(path));
     };
-    let wanted = wanted(kind, &page);
-    let bytes = prefix(file.as_ref(), wanted.min(size)).map_err(fail)?;
+    let is_damaged_table = kind == Kind::Table && Footer::decode(&footer, size).is_err();
+    let wanted = wanted(kind, &page, size);
+    let bytes = match is_damaged_table {
+        true => footer,
+        false => prefix(file.as_ref(), wanted.min(size)).map_err(fail)?,
+    };
     let said = match kind {
         Kind::Segment => segment::inspect(&bytes, size, parse_file_name(&name)),
         Kind::Identity => small::identity(&bytes),
         Kind::Tail => small::tail(&bytes),
         Kind::Plan => small::plan(&bytes),
         Kind::First => small::first(&bytes),
+        Kind::Current => listed::current(&bytes),
+        Kind::Manifest => listed::manifest(&bytes, size, parse_manifest_name(&name)),
+        Kind::Table => table::inspect(&bytes, size, table::parse_name(&name)),
         Kind::Range => copied::range(&bytes, size, parse_range_name(&name)),
         Kind::End => small::end(&bytes),
         Kind::Lock => Ok(small::lock(&bytes)),
@@ -92,10 +108,13 @@ pub fn inspect(path: &Path, runtime: &Runtime) -> Result<Inspected> {
     Ok(said)
 }
 
-/// By the first bytes, and where they are damaged by the name.
-fn kind_of(page: &[u8], name: &str) -> Option<Kind> {
+/// By the first bytes, of a table by the last, and where they are damaged by the name.
+fn kind_of((page, footer): (&[u8], &[u8]), name: &str) -> Option<Kind> {
     if let Some((_, kind)) = MAGICS.iter().find(|(magic, _)| page.starts_with(*magic)) {
         return Some(*kind);
+    }
+    if footer.starts_with(TABLE_MAGIC) {
+        return Some(Kind::Table);
     }
     match name {
         FILE_NAME | "COPY" => Some(Kind::Identity),
@@ -104,6 +123,9 @@ fn kind_of(page: &[u8], name: &str) -> Option<Kind> {
         FIRST_NAME => Some(Kind::First),
         "END" => Some(Kind::End),
         LOCK_NAME => Some(Kind::Lock),
+        CURRENT => Some(Kind::Current),
+        _ if parse_manifest_name(name).is_some() => Some(Kind::Manifest),
+        _ if table::parse_name(name).is_some() => Some(Kind::Table),
         _ if parse_file_name(name).is_some() => Some(Kind::Segment),
         _ if parse_range_name(name).is_some() => Some(Kind::Range),
         _ => None,
@@ -111,7 +133,7 @@ fn kind_of(page: &[u8], name: &str) -> Option<Kind> {
 }
 
 /// Bytes to read at most; beyond the first page only what an intact header says.
-fn wanted(kind: Kind, page: &[u8]) -> u64 {
+fn wanted(kind: Kind, page: &[u8], size: u64) -> u64 {
     match kind {
         Kind::Segment => match SegmentHeader::decode(page) {
             Ok(header) => header.segment_bytes.min(SEGMENT_BYTES_MAX),
@@ -123,8 +145,24 @@ fn wanted(kind: Kind, page: &[u8]) -> u64 {
         }
         .min(range_bytes_max(SEGMENT_BYTES_MAX)),
         Kind::Tail => range_bytes_max(SEGMENT_BYTES_MAX),
-        Kind::Identity | Kind::Plan | Kind::First | Kind::End | Kind::Lock => FILE_BYTES_MAX,
+        Kind::Manifest => match describe::header(page) {
+            Ok(named) => named.file_bytes.min(describe::BYTES_MAX),
+            Err(_) => to_u64(PAGE),
+        },
+        // Its footer is intact, and says how long it is.
+        Kind::Table => size,
+        Kind::Identity | Kind::Plan | Kind::First | Kind::Current | Kind::End | Kind::Lock => {
+            FILE_BYTES_MAX
+        }
     }
+}
+
+/// The last bytes.
+fn suffix(file: &dyn File, size: u64, len: usize) -> io::Result<Vec<u8>> {
+    let mut bytes = vec![0; len];
+    let count = file.read_up_to(&mut bytes, size.saturating_sub(to_u64(len)))?;
+    bytes.truncate(count);
+    Ok(bytes)
 }
 
 fn prefix(file: &dyn File, len: u64) -> io::Result<Vec<u8>> {

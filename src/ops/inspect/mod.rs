@@ -8,9 +8,11 @@
 
 mod copied;
 mod file;
+mod listed;
 mod report;
 mod segment;
 mod small;
+mod table;
 
 pub use file::inspect;
 pub use report::Inspected;

@@ -18,7 +18,7 @@ pub(super) fn applied_line(n: u64, applied: &doc::Applied, is_batch: bool) -> Li
     }
 }
 
-/// The answer to `sync`: everything up to this commit is durable.
+/// The answer to `sync` and `checkpoint`: everything up to this commit is durable.
 pub(super) fn synced_line(n: u64, lsn: u64) -> Line {
     head(n, lsn, true)
 }

@@ -114,6 +114,10 @@ pub(super) fn perform(
             documents.store().sync()?;
             Ok(synced_line(n, documents.store().durable().0))
         }
+        Asked::Checkpoint => {
+            documents.store().checkpoint()?;
+            Ok(synced_line(n, documents.store().table_stats().checkpoint.0))
+        }
         Asked::Write { operations, request, is_batch } => {
             let options = WriteOptions { request, ..options.clone() };
             let applied = documents.apply(&operations, &options)?;

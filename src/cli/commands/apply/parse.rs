@@ -12,6 +12,8 @@ use crate::doc::{Condition, Operation, json};
 pub(super) enum Asked {
     /// Wait for all earlier lines, and make everything durable.
     Sync,
+    /// Wait for all earlier lines, and write everything into tables.
+    Checkpoint,
     /// Operations that happen together.
     Write {
         operations: Vec<Operation>,
@@ -33,8 +35,8 @@ pub(super) fn parse(line: &[u8]) -> Result<Asked> {
     let mut members = Members::of(json::parse(line)?)?;
     let op = members.text("op")?;
     let asked = match op.as_str() {
-        // A checkpoint makes durable what is there; the log is not shortened yet.
-        "sync" | "checkpoint" => Asked::Sync,
+        "sync" => Asked::Sync,
+        "checkpoint" => Asked::Checkpoint,
         "batch" => {
             let Value::Array(operations) = members.any("ops")? else {
                 return Err(invalid("the member \"ops\" is not an array of operations"));
@@ -221,7 +223,7 @@ mod tests {
             Asked::Write { operations: expected, request, is_batch: true }
         );
         assert_eq!(parse(br#"{"op":"sync"}"#).unwrap(), Asked::Sync);
-        assert_eq!(parse(br#"{"op":"checkpoint"}"#).unwrap(), Asked::Sync);
+        assert_eq!(parse(br#"{"op":"checkpoint"}"#).unwrap(), Asked::Checkpoint);
     }
 
     #[test]

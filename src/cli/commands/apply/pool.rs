@@ -100,9 +100,9 @@ impl Pool<'_, '_> {
         while let Some(asked) = next_asked(input, &mut n)? {
             let go_on = match asked {
                 Err(error) => self.answers.lock().give(n, Err(error)),
-                Ok((Asked::Sync, _)) => {
+                Ok((asked @ (Asked::Sync | Asked::Checkpoint), _)) => {
                     drop(self.wait_for_room(|state| state.order.outstanding() > 0));
-                    let done = perform(self.documents, self.options, n, Asked::Sync);
+                    let done = perform(self.documents, self.options, n, asked);
                     self.answers.lock().give(n, done)
                 }
                 Ok((asked, bytes)) => {
