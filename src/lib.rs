@@ -30,7 +30,8 @@
 //! - [`doc::Documents`]: JSON documents with ids, revisions and hashes, in
 //!   collections; queries, patches, a change feed. Feature `docs`, on by default.
 //! - [`store::Store`]: keyspaces of ordered keys; atomic
-//!   [`Batch`](crate::store::Batch)es, snapshots, iteration both ways.
+//!   [`Batch`](crate::store::Batch)es, snapshots, iteration both ways. It may be larger than
+//!   memory: [`checkpoint`](store::Store::checkpoint)s write it into tables.
 //! - [`archive::backup()`] and
 //!   [`archive::restore()`]: a copy that grows by what is new, and the
 //!   store as it was at any commit.
@@ -40,8 +41,9 @@
 //!
 //! # What this is not
 //!
-//! Not larger than memory yet: all live data is in memory and the whole log is read at open. Not
-//! a server, not replicated, not encrypted. One process writes at a time.
+//! Not a server, not replicated, not encrypted. One process writes at a time. The log is kept, for
+//! copies and feeds from the first commit on, unless
+//! [`log_kept`](store::StoreBuilder::log_kept) says otherwise.
 //!
 //! # Features
 //!
