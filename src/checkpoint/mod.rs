@@ -18,11 +18,12 @@
 mod merge;
 mod output;
 mod plan;
+mod run_cursor;
 mod sweep;
 mod tables;
 
 pub use merge::{Keep, Source};
-pub use plan::{Extent, RUNS_ALIKE};
+pub use plan::Extent;
 pub use tables::{
     DIR_NAME, TableSettings, Tables, Unwanted, Wanted, Written, levels_of, open_tables, runs_of,
 };

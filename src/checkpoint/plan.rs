@@ -11,7 +11,7 @@
 //!    of it, all are merged. What old versions take is then at most about that quarter.
 
 /// Runs of about the same size that are worth a merge.
-pub const RUNS_ALIKE: usize = 4;
+pub(super) const RUNS_ALIKE: usize = 4;
 /// Runs that are too many: each read asks each run's filter.
 pub(super) const RUNS_MAX: usize = 10;
 

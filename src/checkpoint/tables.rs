@@ -21,8 +21,7 @@ use crate::base::{Error, ErrorKind, KeyspaceId, Lsn, Result, StoreId};
 use crate::manifest::{
     Change, Checkpoint, EditId, Key, ListedTable, Manifest, ManifestRead, State,
 };
-use crate::table::block::VersionRef;
-use crate::table::{Cache, Cursor, Levels, Placed, Run, Table, TableFacts, TableKey, file_name};
+use crate::table::{Cache, Levels, Placed, Run, Table, TableFacts, TableKey, file_name};
 use crate::vfs::Runtime;
 use crate::vfs::sync::Mutex;
 use crate::vfs::sync::atomic::AtomicU64;
@@ -31,6 +30,7 @@ use crate::wal::Standpoint;
 use super::merge::{Keep, Source, merge};
 use super::output::{Output, TableDir};
 use super::plan::{Extent, level_of_output, runs_to_merge};
+use super::run_cursor::RunCursor;
 use super::sweep::{remove_orphans, set_aside_orphans};
 
 /// Name of the directory of the tables, in the store's.
@@ -189,6 +189,14 @@ impl Tables {
         Ok((edit, written(&facts)))
     }
 
+    /// Whether `extent` gives reason to merge.
+    #[must_use]
+    pub fn wants_merge(&self, extent: Extent) -> bool {
+        let runs = runs_of(self.installed.lock().manifest.state());
+        let sizes: Vec<u64> = runs.iter().map(|run| bytes_of(run)).collect();
+        runs_to_merge(&sizes, extent).is_some()
+    }
+
     /// Merges runs, as far as `extent` gives reason to; `None` if it gives none.
     ///
     /// # Errors
@@ -241,7 +249,7 @@ impl Tables {
         let installed = self.installed.lock();
         let run = |run: &Vec<Arc<ListedTable>>| {
             let tables = run.iter().filter_map(|table| installed.open.get(&table.number));
-            RunCursor { rest: tables.rev().map(Arc::clone).collect(), cursor: None }
+            RunCursor::new(tables.map(Arc::clone))
         };
         Ok(runs.iter().take(count).map(run).collect())
     }
@@ -294,35 +302,6 @@ impl Tables {
         installed.levels = Arc::new(levels_of(&listed, &installed.open));
         install(&installed.levels);
         Ok(edit)
-    }
-}
-
-/// The tables of a run, one after the other.
-#[derive(Debug)]
-struct RunCursor {
-    /// Those to come, the next one last.
-    rest: Vec<Arc<Table>>,
-    cursor: Option<Cursor>,
-}
-
-impl Source for RunCursor {
-    fn advance(&mut self) -> Result<bool> {
-        loop {
-            if let Some(cursor) = &mut self.cursor
-                && cursor.advance()?
-            {
-                return Ok(true);
-            }
-            let Some(table) = self.rest.pop() else {
-                self.cursor = None;
-                return Ok(false);
-            };
-            self.cursor = Some(Cursor::new(table)?);
-        }
-    }
-
-    fn version(&self) -> Option<((KeyspaceId, &[u8]), VersionRef<'_>)> {
-        self.cursor.as_ref()?.version()
     }
 }
 

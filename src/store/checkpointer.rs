@@ -9,13 +9,14 @@
 //! [`Store::step`]: super::Store::step
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::base::codec::to_u64;
 use crate::base::{Error, ErrorKind, Lsn, Result};
-use crate::checkpoint::{Extent, RUNS_ALIKE, Tables, Unwanted, Wanted};
+use crate::checkpoint::{Extent, Tables, Unwanted, Wanted};
 use crate::table::Levels;
-use crate::vfs::sync::Mutex;
 use crate::vfs::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use crate::vfs::sync::{Condvar, Mutex};
 use crate::wal::{CheckpointMark, Wal};
 
 use super::frozen::Frozen;
@@ -97,6 +98,8 @@ pub(super) struct Checkpointer {
     checkpointing: Mutex<()>,
     /// The store is being closed: nothing is begun any more, and merges end.
     pub(super) stopping: AtomicBool,
+    waiting: Mutex<()>,
+    stopped: Condvar,
     /// Why nothing is written any more, once the manifest failed.
     failure: Mutex<Option<Error>>,
     failed: AtomicBool,
@@ -124,6 +127,8 @@ impl Checkpointer {
             covered: AtomicU64::new(covered),
             checkpointing: Mutex::new(()),
             stopping: AtomicBool::new(false),
+            waiting: Mutex::new(()),
+            stopped: Condvar::new(),
             failure: Mutex::new(None),
             failed: AtomicBool::new(false),
             counts: Counts::default(),
@@ -146,9 +151,26 @@ impl Checkpointer {
         self.filled.load(Ordering::Relaxed) >= due_at.saturating_mul(2)
     }
 
-    /// Whether tables should be merged.
-    pub(super) fn has_many_runs(&self) -> bool {
-        self.tables.levels().runs.len() >= RUNS_ALIKE
+    /// Whether `extent` gives reason to merge tables.
+    pub(super) fn wants_merge(&self, extent: Extent) -> bool {
+        self.tables.wants_merge(extent)
+    }
+
+    /// Begins nothing any more.
+    pub(super) fn stop(&self) {
+        let _nobody_begins_to_wait = self.waiting.lock();
+        self.stopping.store(true, Ordering::Relaxed);
+        self.stopped.notify_all();
+    }
+
+    /// Waits, and tells whether nothing was committed meanwhile; not when the store is closed.
+    pub(super) fn is_idle_for(&self, time: Duration) -> bool {
+        let before = self.wal.visible();
+        let mut waiting = self.waiting.lock();
+        if !self.stopping.load(Ordering::Relaxed) {
+            let _told = self.stopped.wait_for(&mut waiting, time);
+        }
+        self.wal.visible() == before
     }
 
     /// Bytes of the log that an open would replay.

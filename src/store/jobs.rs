@@ -6,6 +6,7 @@
 //! a commit that finds the memtable overfull.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::base::Result;
 use crate::checkpoint::Extent;
@@ -18,27 +19,41 @@ use super::checkpointer::{Checkpointer, TableStats, is_in_doubt};
 /// Bytes of log that an open replays in a moment: a close leaves so much without a checkpoint.
 const REPLAYED_MAX: u64 = 4 << 20;
 
+/// Without a commit for so long, a store is idle.
+const IDLE: Duration = Duration::from_millis(500);
+
 /// The threads of one kind of work: at most one.
 #[derive(Debug, Default)]
 struct Worker {
     is_at_it: Arc<AtomicBool>,
+    /// It was started again while it was at it.
+    is_wanted: Arc<AtomicBool>,
     thread: Mutex<Option<thread::JoinHandle<()>>>,
 }
 
 impl Worker {
     /// Starts a thread that calls `work` until it says that nothing is left, unless one is at it.
     fn start(&self, name: &str, work: impl FnMut() -> bool + Send + 'static) {
-        if self.is_at_it.swap(true, Ordering::AcqRel) {
+        self.is_wanted.store(true, Ordering::SeqCst);
+        if self.is_at_it.swap(true, Ordering::SeqCst) {
             return;
         }
-        let (mut work, is_at_it) = (work, Arc::clone(&self.is_at_it));
+        let (is_at_it, is_wanted) = (Arc::clone(&self.is_at_it), Arc::clone(&self.is_wanted));
+        let mut work = work;
         let body = move || {
-            while work() {}
-            is_at_it.store(false, Ordering::Release);
+            loop {
+                is_wanted.store(false, Ordering::SeqCst);
+                while work() {}
+                is_at_it.store(false, Ordering::SeqCst);
+                // Whoever wanted more between the last look and now saw a thread at it.
+                if !is_wanted.load(Ordering::SeqCst) || is_at_it.swap(true, Ordering::SeqCst) {
+                    return;
+                }
+            }
         };
         let spawned = thread::spawn(name, body);
         // Without the thread nothing is lost: the log grows, and an open replays it.
-        self.is_at_it.fetch_and(spawned.is_ok(), Ordering::AcqRel);
+        self.is_at_it.fetch_and(spawned.is_ok(), Ordering::SeqCst);
         *self.thread.lock() = spawned.ok();
     }
 
@@ -55,13 +70,14 @@ pub(super) struct Jobs {
     checkpointer: Arc<Checkpointer>,
     background: Background,
     checkpoints: Worker,
-    merges: Worker,
+    merges: Arc<Worker>,
 }
 
 impl Jobs {
     pub(super) fn new(checkpointer: Checkpointer, background: Background) -> Self {
         let checkpointer = Arc::new(checkpointer);
-        Self { checkpointer, background, checkpoints: Worker::default(), merges: Worker::default() }
+        let (checkpoints, merges) = (Worker::default(), Arc::default());
+        Self { checkpointer, background, checkpoints, merges }
     }
 
     /// What a commit does once it is in the memtable, which has so many bytes then: nothing, nearly
@@ -97,14 +113,14 @@ impl Jobs {
     }
 
     fn start(&self) {
-        let (writer, merger) = (Arc::clone(&self.checkpointer), Arc::clone(&self.checkpointer));
+        let (writer, merges) = (Arc::clone(&self.checkpointer), Arc::clone(&self.merges));
         self.checkpoints.start("jidoka-tables", move || {
             let go_on = !writer.stopping.load(Ordering::Relaxed) && writer.is_due();
-            go_on && writer.checkpoint().is_ok()
-        });
-        self.merges.start("jidoka-merge", move || {
-            let go_on = !merger.stopping.load(Ordering::Relaxed) && merger.has_many_runs();
-            go_on && merger.merge(Extent::Busy).is_ok_and(|merged| merged)
+            let written = go_on && writer.checkpoint().is_ok();
+            if written {
+                start_merging(&merges, Arc::clone(&writer));
+            }
+            written
         });
     }
 
@@ -116,7 +132,7 @@ impl Jobs {
         if self.checkpointer.is_due() {
             return self.checkpointer.checkpoint().map(|()| true);
         }
-        if self.checkpointer.has_many_runs() {
+        if self.checkpointer.wants_merge(Extent::Busy) {
             return self.checkpointer.merge(Extent::Busy);
         }
         Ok(false)
@@ -132,7 +148,7 @@ impl Jobs {
 
     /// Begins nothing any more, and waits for what is under way.
     pub(super) fn stop(&self) {
-        self.checkpointer.stopping.store(true, Ordering::Relaxed);
+        self.checkpointer.stop();
         self.checkpoints.join();
         self.merges.join();
     }
@@ -152,6 +168,24 @@ impl Jobs {
     pub(super) fn stats(&self) -> TableStats {
         self.checkpointer.stats()
     }
+}
+
+/// Has runs merged while there are many, and once nobody has committed for a moment, also where
+/// they only take space.
+fn start_merging(merges: &Worker, merger: Arc<Checkpointer>) {
+    merges.start("jidoka-merge", move || {
+        if merger.stopping.load(Ordering::Relaxed) {
+            return false;
+        }
+        if merger.wants_merge(Extent::Busy) {
+            return merger.merge(Extent::Busy).is_ok_and(|merged| merged);
+        }
+        if !merger.wants_merge(Extent::Idle) {
+            return false;
+        }
+        // Whoever commits meanwhile is waited for again, for as long as that takes.
+        !merger.is_idle_for(IDLE) || merger.merge(Extent::Idle).is_ok_and(|merged| merged)
+    });
 }
 
 impl Drop for Jobs {
