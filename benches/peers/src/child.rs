@@ -9,14 +9,14 @@ use serde_json::{Value, json};
 
 use crate::Outcome;
 use crate::committer::Committer;
-use crate::disk::Counts;
+use crate::disk::{self, Counts};
 use crate::engine::{Engine, Kind, Setup};
 use crate::histogram::Histogram;
 use crate::numbers::{float, micros, ratio};
 use crate::others::{Processors, cpu_time};
 use crate::random::Pool;
 use crate::work::{Manner, Work};
-use crate::{paired, reopen, syncs};
+use crate::{ingest, latency, overwrite, paired, reopen, syncs};
 
 /// What a process measured, by name.
 pub type Figures = BTreeMap<String, f64>;
@@ -27,7 +27,12 @@ pub enum Part {
     Measure,
     /// Fills the engine, and is killed.
     Fill,
+    /// Opens what a clean close left.
+    Again,
 }
+
+const PARTS: [(&str, Part); 3] =
+    [("measure", Part::Measure), ("fill", Part::Fill), ("again", Part::Again)];
 
 /// What the parent wants of a process.
 #[derive(Clone, Debug)]
@@ -48,7 +53,7 @@ impl Order {
         json!({
             "engine": self.engine,
             "work": self.work,
-            "fill": self.part == Part::Fill,
+            "part": PARTS.iter().find(|(_, part)| *part == self.part).map(|(name, _)| name),
             "dir": self.dir,
             "millis": u64::try_from(self.time.as_millis()).unwrap_or(u64::MAX),
             "bytes": self.bytes,
@@ -67,17 +72,24 @@ impl Order {
             let text = field(name)?.as_str();
             text.map(str::to_owned).ok_or_else(|| format!("{name}: no text"))
         };
-        let fills = field("fill")?.as_bool().unwrap_or(false);
+        let part = text("part")?;
+        let part = PARTS.iter().find(|(name, _)| *name == part).ok_or("no such part")?;
         Ok(Self {
             engine: text("engine")?,
             work: text("work")?,
-            part: if fills { Part::Fill } else { Part::Measure },
+            part: part.1,
             dir: text("dir")?.into(),
             time: Duration::from_millis(number("millis")?),
             bytes: number("bytes")?,
             block: number("block")?,
             seed: number("seed")?,
         })
+    }
+
+    /// For what the engine is to be opened.
+    pub fn setup(&self, work: Work) -> Setup<'_> {
+        let is_filled = work.manner == Manner::Reopen && self.part == Part::Measure;
+        Setup { dir: &self.dir, work, bytes: self.bytes, is_filled }
     }
 
     /// Where the process leaves its figures.
@@ -88,16 +100,36 @@ impl Order {
 
 /// Readings before what is measured, to be compared with those after it.
 pub struct Readings {
-    started: Instant,
+    pub started: Instant,
     cpu: Duration,
     processors: Processors,
     disk: Option<Counts>,
+    /// Bytes this process had the kernel write.
+    own_bytes: Option<u64>,
 }
 
 impl Readings {
     pub fn take(dir: &Path) -> Outcome<Self> {
         let processors = Processors::now()?;
-        Ok(Self { disk: Counts::of(dir), processors, cpu: cpu_time()?, started: Instant::now() })
+        let (disk, own_bytes) = (Counts::of(dir), disk::own_bytes());
+        Ok(Self { disk, own_bytes, processors, cpu: cpu_time()?, started: Instant::now() })
+    }
+
+    /// What was written since `before` for each of so many bytes: by the disk's own count, which
+    /// counts everybody, and by the kernel's count of this process.
+    pub fn add_written(
+        &self,
+        before: &Self,
+        bytes: f64,
+        (disk, own): (&str, &str),
+        to: &mut Figures,
+    ) {
+        if let (Some(before), Some(after)) = (before.disk, self.disk) {
+            to.insert(disk.into(), ratio(float(after.since(&before).written_bytes), bytes));
+        }
+        if let (Some(before), Some(after)) = (before.own_bytes, self.own_bytes) {
+            to.insert(own.into(), ratio(float(after.saturating_sub(before)), bytes));
+        }
     }
 
     /// What others did since `before`, who are not asked for anything.
@@ -112,7 +144,11 @@ pub fn run(order: &Order) -> Outcome<()> {
     let (kind, work) = (Kind::named(&order.engine)?, Work::named(&order.work)?);
     let figures = match (work.manner, order.part) {
         (Manner::Reopen, Part::Fill) => return reopen::fill(order, kind, work),
-        (Manner::Reopen, Part::Measure) => reopen::measure(order, kind, work)?,
+        (Manner::Reopen, _) => reopen::measure(order, kind, work)?,
+        (Manner::Ingest, Part::Again) => ingest::again(order, kind, work)?,
+        (Manner::Ingest, _) => ingest::measure(order, kind, work)?,
+        (Manner::Overwrite, _) => overwrite::measure(order, kind, work)?,
+        (Manner::Latency, _) => latency::measure(order, kind, work)?,
         (Manner::Lone, _) => paired::measure(order, kind, work)?,
         (Manner::Together, _) => together(order, kind, work)?,
     };
@@ -123,7 +159,7 @@ pub fn run(order: &Order) -> Outcome<()> {
 const WARM_UP: u32 = 10;
 
 fn together(order: &Order, kind: &Kind, work: Work) -> Outcome<Figures> {
-    let engine = kind.open(&Setup { dir: &order.dir, work, bytes: order.bytes })?;
+    let engine = kind.open(&order.setup(work))?;
     let pool = Pool::new();
     let warm = Bounds { time: order.time / WARM_UP, bytes: order.bytes / u64::from(WARM_UP) };
     drive(&engine, work, warm, (pool, order.seed))?;

@@ -1,6 +1,7 @@
 //! What the disk itself has counted, whoever asked it.
 
 use std::fs;
+use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
@@ -26,6 +27,31 @@ impl Counts {
             flushes: self.flushes.saturating_sub(before.flushes),
         }
     }
+}
+
+/// Bytes that this process had the kernel write, as the kernel counts them: pages made dirty, and
+/// what went past the page cache.
+pub fn own_bytes() -> Option<u64> {
+    let text = fs::read_to_string("/proc/self/io").ok()?;
+    text.lines().find_map(|line| line.strip_prefix("write_bytes: "))?.parse().ok()
+}
+
+/// Bytes of the disk that all files in `dir` take.
+///
+/// # Errors
+/// Those of the file system, but for files that go meanwhile.
+pub fn taken_below(dir: &Path) -> io::Result<u64> {
+    let mut bytes = 0;
+    for entry in fs::read_dir(dir)? {
+        let entry = entry?;
+        bytes += match entry.metadata() {
+            Ok(meta) if meta.is_dir() => taken_below(&entry.path())?,
+            Ok(meta) => meta.blocks() * 512,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => 0,
+            Err(error) => return Err(error),
+        };
+    }
+    Ok(bytes)
 }
 
 /// The line of one device; the fields are those of `iostats.rst` of the kernel, after the name.

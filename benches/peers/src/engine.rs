@@ -1,5 +1,6 @@
 //! What all engines have in common, and which there are.
 
+use std::hint::black_box;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -39,6 +40,26 @@ pub enum Shown {
     Entries(u64),
 }
 
+/// See [`Engine::reader`].
+pub type Reader<'a> = Box<dyn FnMut(&Key) -> Outcome<bool> + 'a>;
+
+/// Looks at a byte of each 64 of a value: no processor can leave out one of its cache lines then.
+pub fn touch(value: &[u8]) {
+    let sum = value.iter().step_by(64).fold(0_u64, |sum, byte| sum.wrapping_add(u64::from(*byte)));
+    black_box(sum);
+}
+
+/// What an engine did behind its commits since it was opened.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Behind {
+    pub checkpoints: u64,
+    pub merges: u64,
+    /// Written by both.
+    pub bytes: u64,
+    /// Commits that waited for it.
+    pub waits: u64,
+}
+
 /// An open engine.
 pub trait Engine: Send + Sync {
     /// Makes all entries happen, or none.
@@ -46,6 +67,31 @@ pub trait Engine: Send + Sync {
 
     /// What it has of `key`, or how much it has read.
     fn shown(&self, key: &Key) -> Outcome<Shown>;
+
+    /// What one thread reads with: whether a key is there, its value touched.
+    fn reader(&self) -> Outcome<Reader<'_>> {
+        Err("it is not read".into())
+    }
+
+    /// Goes through all there is in the order of keys, and gives how many: each value touched.
+    fn scan(&self) -> Outcome<u64> {
+        Err("it is not read".into())
+    }
+
+    /// Puts everything into as few places as it can; false where it has no such thing.
+    fn compact(&self) -> Outcome<bool> {
+        Ok(false)
+    }
+
+    /// Ends in the best way it has; what is left of that happens when it is dropped.
+    fn close(&self) -> Outcome<()> {
+        Ok(())
+    }
+
+    /// What it says of the work behind its commits; `None` where it says nothing.
+    fn behind(&self) -> Option<Behind> {
+        None
+    }
 
     /// Has all committers commit at the same time until they are through.
     fn drive(self: Arc<Self>, committers: Vec<Committer>) -> Outcome<Vec<Committer>>;
@@ -59,6 +105,8 @@ pub struct Setup<'a> {
     pub work: Work,
     /// What will be put into it at most; for a reopen, the log must hold it all.
     pub bytes: u64,
+    /// It is opened to be measured, after it was filled to be reopened.
+    pub is_filled: bool,
 }
 
 impl Setup<'_> {
@@ -89,6 +137,10 @@ pub struct Kind {
     /// Has something between nothing and a sync.
     relaxed: bool,
     reopens: bool,
+    /// Keys can be looked for in it.
+    is_read: bool,
+    /// Tells what it does behind its commits.
+    tells: bool,
     pub fill: Fill,
     /// Without being asked for.
     pub usual: bool,
@@ -111,16 +163,25 @@ const PEER: Kind = Kind {
     open: |_| Err("there is no such engine".into()),
     relaxed: true,
     reopens: true,
+    is_read: true,
+    tells: false,
     fill: Fill::Relaxed(1),
     usual: true,
 };
 /// A way to write a file; only one of them is also read.
-const RAW: Kind = Kind { relaxed: false, reopens: false, ..PEER };
+const RAW: Kind = Kind { relaxed: false, reopens: false, is_read: false, ..PEER };
 
 /// jidoka, and files without a store.
 const OURS: &[Kind] = &[
-    Kind { name: "jidoka", open: engines::jidoka::open_store, ..PEER },
-    Kind { name: "jidoka-log", open: engines::jidoka::open_log, ..PEER },
+    Kind { name: "jidoka", open: engines::jidoka::open_store, tells: true, ..PEER },
+    Kind {
+        name: "jidoka-256MiB",
+        open: engines::jidoka::open_smaller,
+        usual: false,
+        tells: true,
+        ..PEER
+    },
+    Kind { name: "jidoka-log", open: engines::jidoka::open_log, is_read: false, ..PEER },
     Kind { name: "raw", open: engines::raw::open_prepared, relaxed: true, reopens: true, ..RAW },
     Kind { name: "raw-large-fill", open: engines::raw::open_filled_at_large, ..RAW },
     Kind { name: "raw-direct", open: engines::raw::open_direct, ..RAW },
@@ -140,10 +201,11 @@ const PEERS: &[Kind] = &[
         reopens: false,
         ..PEER
     },
-    Kind { name: "raft-engine", open: engines::raft_engine::open, ..PEER },
+    Kind { name: "raft-engine", open: engines::raft_engine::open, is_read: false, ..PEER },
     Kind {
         name: "raft-engine-prefilled",
         open: engines::raft_engine::open_prefilled,
+        is_read: false,
         relaxed: false,
         reopens: false,
         ..PEER
@@ -151,6 +213,7 @@ const PEERS: &[Kind] = &[
     Kind {
         name: "okaywal",
         open: engines::okaywal::open,
+        is_read: false,
         relaxed: false,
         fill: Fill::Together,
         ..PEER
@@ -194,6 +257,8 @@ impl Kind {
     pub fn can(&self, work: &Work) -> bool {
         match (work.manner, work.durability) {
             (Manner::Reopen, _) => self.reopens,
+            (Manner::Ingest | Manner::Overwrite, _) => self.is_read,
+            (Manner::Latency, _) => self.tells,
             (_, Durability::Relaxed) => self.relaxed,
             (_, Durability::Sync) => true,
         }

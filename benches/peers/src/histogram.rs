@@ -53,7 +53,18 @@ impl Histogram {
 
     /// The time that `percent` of the commits took at most, in microseconds.
     pub fn percentile(&self, percent: u64) -> f64 {
-        let wanted = (self.total * percent).div_ceil(100).max(1);
+        self.per_mille(10 * percent)
+    }
+
+    /// How many took longer than `time`, or a 64th less.
+    pub fn longer_than(&self, time: Duration) -> u64 {
+        let at = usize::try_from(bucket(u64::try_from(time.as_nanos()).unwrap_or(u64::MAX >> 1)));
+        self.counts.iter().skip(at.unwrap_or(usize::MAX)).sum()
+    }
+
+    /// The time that so many in a thousand took at most, in microseconds; of 1000, the longest.
+    pub fn per_mille(&self, part: u64) -> f64 {
+        let wanted = (self.total * part).div_ceil(1000).max(1);
         let mut seen = 0;
         for (at, count) in (0..).zip(&self.counts) {
             seen += count;
@@ -88,5 +99,7 @@ mod tests {
         }
         assert!((all.percentile(50) - 0.05).abs() < 0.001);
         assert!((all.percentile(99) - 0.099).abs() < 0.002);
+        assert!((all.per_mille(1000) - 0.1).abs() < 0.002);
+        assert_eq!(all.longer_than(Duration::from_nanos(60)), 41);
     }
 }

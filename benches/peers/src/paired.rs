@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use crate::Outcome;
 use crate::child::{Figures, Order, Readings, common};
 use crate::committer::Committer;
-use crate::engine::{Engine, Kind, Setup};
+use crate::engine::{Engine, Kind};
 use crate::engines::raw::{DIRECT, PREPARED, Raw};
 use crate::histogram::Histogram;
 use crate::numbers::{float, median, micros, ratio};
@@ -53,7 +53,7 @@ impl<'a> Taker<'a> {
 
 pub fn measure(order: &Order, kind: &Kind, work: Work) -> Outcome<Figures> {
     let dir = &order.dir;
-    let engine = kind.open(&Setup { dir, work, bytes: order.bytes })?;
+    let engine = kind.open(&order.setup(work))?;
     let raw = Raw::open(&dir.join("paired-raw"), PREPARED)?;
     // Not every file system can write past the page cache.
     let direct = Raw::open(&dir.join("paired-direct"), DIRECT).ok();

@@ -10,7 +10,7 @@ use nix::sys::signal::{Signal, raise};
 use crate::Outcome;
 use crate::child::{Figures, Order, Readings};
 use crate::committer::Committer;
-use crate::engine::{Engine, Entry, Fill, Kind, Setup, Shown};
+use crate::engine::{Engine, Entry, Fill, Kind, Shown};
 use crate::numbers::{float, ratio};
 use crate::others::cpu_time;
 use crate::random::{Key, Pool, Random};
@@ -26,7 +26,7 @@ const FILL_TIME: Duration = Duration::from_secs(120);
 
 /// Puts `bytes` of keys and values into the engine, a last one with a sync, and kills this process.
 pub fn fill(order: &Order, kind: &Kind, work: Work) -> Outcome<()> {
-    let engine = kind.open(&Setup { dir: &order.dir, work, bytes: order.bytes })?;
+    let engine = kind.open(&order.setup(work))?;
     let (mut random, pool) = (Random::new(order.seed), Pool::new());
     let mut left = (order.bytes / u64::try_from(work.commit_bytes())?).saturating_sub(1);
     if matches!(kind.fill, Fill::Together) {
@@ -67,7 +67,7 @@ pub fn measure(order: &Order, kind: &Kind, work: Work) -> Outcome<Figures> {
     let entries = order.bytes / u64::try_from(work.commit_bytes())?;
     let before = Readings::take(&order.dir)?;
     let (started, cpu) = (Instant::now(), cpu_time()?);
-    let engine = kind.open(&Setup { dir: &order.dir, work, bytes: order.bytes })?;
+    let engine = kind.open(&order.setup(work))?;
     let shown = engine.shown(&LAST)?;
     let (seconds, cpu) = (started.elapsed().as_secs_f64(), cpu_time()?.saturating_sub(cpu));
     let after = Readings::take(&order.dir)?;

@@ -14,10 +14,10 @@ use crate::engine::{Kind, UNSYNCED};
 use crate::summary::{Row, Syncs};
 use crate::syncs::{self, Counted};
 use crate::table;
-use crate::work::{Durability, Manner, Work};
+use crate::work::{Manner, Work};
 
 /// How long a process may take beyond its own bounds, to fill what it measures for example.
-const PATIENCE: Duration = Duration::from_secs(240);
+const PATIENCE: Duration = Duration::from_secs(600);
 
 /// A directory that goes with this value.
 struct Place(PathBuf);
@@ -99,7 +99,12 @@ fn measure(settings: &Settings, place: &Place, row: &Row, round: u64) -> Outcome
             return Err(format!("it was not filled: {status}").into());
         }
     }
-    let figures = figures_of(Command::new(std::env::current_exe()?), &order);
+    let mut figures = figures_of(Command::new(std::env::current_exe()?), &order);
+    if row.work.manner == Manner::Ingest {
+        let again = Order { part: Part::Again, ..order.clone() };
+        let figures = figures.as_mut().map_err(|error| error.to_string())?;
+        figures.extend(figures_of(Command::new(std::env::current_exe()?), &again)?);
+    }
     fresh(&order.dir)?;
     figures
 }
@@ -140,8 +145,7 @@ fn run_child(mut program: Command, order: &Order) -> Outcome<ExitStatus> {
 
 /// The round that counts syncs, with the negative control.
 fn trace_all(settings: &Settings, place: &Place, work: Work, rows: &mut Vec<Row>) {
-    let durable = work.durability == Durability::Sync && work.manner != Manner::Reopen;
-    if settings.traced.is_zero() || !durable {
+    if settings.traced.is_zero() || !work.is_traced() {
         return;
     }
     rows.extend(Kind::named(UNSYNCED).map(|control| Row::new(control, work)));

@@ -3,7 +3,7 @@
 use serde_json::{Map, Value, json};
 
 use crate::summary::{Row, Syncs};
-use crate::work::{Durability, Manner, Work};
+use crate::work::{Manner, Work};
 
 /// Columns: title, figure, decimals.
 type Column = (&'static str, &'static str, usize);
@@ -35,14 +35,75 @@ const REOPEN: &[Column] = &[
     ("log bytes/byte", "log_bytes_per_byte", 2),
 ];
 
-fn columns(work: Work) -> Vec<Column> {
-    let mut columns = match work.manner {
-        Manner::Lone => [COMMITS, LONE].concat(),
-        Manner::Together => [COMMITS, TOGETHER].concat(),
-        Manner::Reopen => REOPEN.to_vec(),
+const INGEST: &[Column] = &[
+    ("entries/s", "per_second", 0),
+    ("batch p50 µs", "p50_us", 0),
+    ("p99 µs", "p99_us", 0),
+    ("longest µs", "longest_us", 0),
+    ("disk: bytes/byte acknowledged", "device_bytes_per_byte", 2),
+    ("of its own", "own_bytes_per_byte", 2),
+    ("settled", "settled_device_bytes_per_byte", 2),
+    ("of its own", "settled_own_bytes_per_byte", 2),
+    ("seconds to settle", "settle_seconds", 1),
+    ("files/live", "files_per_live", 2),
+    ("clean open ms", "open_ms", 1),
+];
+const READS: &[Column] = &[
+    ("gets/s, 1 thread", "gets_1", 0),
+    ("2 threads", "gets_2", 0),
+    ("absent/s", "absent", 0),
+    ("scan entries/s", "scan", 0),
+    ("compacted: gets/s, 1 thread", "compacted_gets_1", 0),
+    ("2 threads", "compacted_gets_2", 0),
+    ("absent/s", "compacted_absent", 0),
+    ("scan entries/s", "compacted_scan", 0),
+    ("seconds to compact", "compact_seconds", 1),
+    ("files/live", "compacted_files_per_live", 2),
+];
+const OVERWRITE: &[Column] = &[
+    ("entries/s", "per_second", 0),
+    ("p99 µs", "p99_us", 0),
+    ("longest µs", "longest_us", 0),
+    ("disk: bytes/byte settled", "settled_device_bytes_per_byte", 2),
+    ("of its own", "settled_own_bytes_per_byte", 2),
+    ("seconds to settle", "settle_seconds", 1),
+    ("files/live", "files_per_live", 2),
+    ("closed", "closed_files_per_live", 2),
+];
+const LATENCY: &[Column] = &[
+    ("puts/s", "per_second", 0),
+    ("p50 µs", "p50_us", 0),
+    ("p99", "p99_us", 0),
+    ("p99.9", "p999_us", 0),
+    ("longest", "longest_us", 0),
+    ("raw p50", "raw_p50_us", 0),
+    ("p99", "raw_p99_us", 0),
+    ("p99.9", "raw_p999_us", 0),
+    ("longest", "raw_longest_us", 0),
+    ("p99.9 to raw", "p999_ratio", 2),
+    ("> 10 ms", "over_10_ms", 0),
+    ("> 50 ms", "over_50_ms", 0),
+    ("raw > 10 ms", "raw_over_10_ms", 0),
+    ("raw > 50 ms", "raw_over_50_ms", 0),
+    ("commits that waited", "waits", 0),
+    ("checkpoints", "checkpoints", 0),
+    ("merges", "merges", 0),
+    ("MB/s behind", "behind_mb_per_second", 1),
+];
+
+fn columns(work: Work) -> Vec<Vec<Column>> {
+    let mut tables = match work.manner {
+        Manner::Lone => vec![[COMMITS, LONE].concat()],
+        Manner::Together => vec![[COMMITS, TOGETHER].concat()],
+        Manner::Reopen => vec![REOPEN.to_vec()],
+        Manner::Ingest => vec![INGEST.to_vec(), READS.to_vec()],
+        Manner::Overwrite => vec![OVERWRITE.to_vec()],
+        Manner::Latency => vec![LATENCY.to_vec()],
     };
-    columns.push(("others' CPU %", "others_cpu_percent", 0));
-    columns
+    for columns in &mut tables {
+        columns.push(("others' CPU %", "others_cpu_percent", 0));
+    }
+    tables
 }
 
 fn syncs(row: &Row) -> String {
@@ -55,17 +116,21 @@ fn syncs(row: &Row) -> String {
     }
 }
 
-/// A table of Markdown, best first.
+/// Tables of Markdown, best first.
 pub fn markdown(work: Work, rows: &[Row]) -> String {
-    let columns = columns(work);
-    let counted = work.durability == Durability::Sync && work.manner != Manner::Reopen;
+    let tables: Vec<String> =
+        columns(work).iter().map(|columns| one_table(work, columns, rows)).collect();
+    format!("\n### `{}`: {}\n\n{}", work.name, work.title, tables.join("\n"))
+}
+
+fn one_table(work: Work, columns: &[Column], rows: &[Row]) -> String {
+    let counted = work.is_traced();
     let mut titles: Vec<&str> = vec!["engine"];
     titles.extend(columns.iter().map(|(title, ..)| *title));
     if counted {
         titles.push("traced: commits/sync");
     }
-    let mut text = format!("\n### `{}`: {}\n\n", work.name, work.title);
-    text += &line(titles.iter().map(|title| (*title).to_owned()));
+    let mut text = line(titles.iter().map(|title| (*title).to_owned()));
     text += &line(titles.iter().map(|_| "---".to_owned()));
     let mut rows: Vec<&Row> = rows.iter().collect();
     rows.sort_by(|a, b| slowness(a).total_cmp(&slowness(b)));

@@ -20,6 +20,12 @@ pub enum Manner {
     Together,
     /// Opening what a killed process left.
     Reopen,
+    /// Taking in as many as there shall be, reading them, and opening what a clean close left.
+    Ingest,
+    /// Five times as many puts as there are keys.
+    Overwrite,
+    /// Commits while tables are written, in turns with raw while as much is written beside it.
+    Latency,
 }
 
 /// One row of the comparison.
@@ -80,6 +86,42 @@ pub const ALL: &[Work] = &[
         ..LONE
     },
     Work {
+        name: "relaxed-4",
+        title: "puts of 100 B by four threads that no sync follows",
+        manner: Manner::Together,
+        threads: 4,
+        value: 100,
+        durability: Durability::Relaxed,
+        ..LONE
+    },
+    Work {
+        name: "ingest",
+        title: "durable batches of 1,000 × 256 B, and reading them: values of 256 B, all touched",
+        manner: Manner::Ingest,
+        entries: 1000,
+        ..LONE
+    },
+    Work {
+        name: "overwrite",
+        title: "five times as many overwrites of random keys as there are, in such batches",
+        manner: Manner::Overwrite,
+        entries: 1000,
+        ..LONE
+    },
+    Work {
+        name: "latency",
+        title: "durable puts of 256 B by one thread while tables are written and merged",
+        manner: Manner::Latency,
+        ..LONE
+    },
+    Work {
+        name: "latency-4096",
+        title: "durable puts of 4 KiB by one thread while tables are written and merged",
+        manner: Manner::Latency,
+        value: 4096,
+        ..LONE
+    },
+    Work {
         name: "reopen",
         title: "opening what a killed process left, with values of 256 B, page cache warm",
         manner: Manner::Reopen,
@@ -96,6 +138,18 @@ impl Work {
     /// Bytes of keys and values in each commit.
     pub const fn commit_bytes(&self) -> usize {
         self.entries * (size_of::<crate::random::Key>() + self.value)
+    }
+
+    /// Whether it is run once more under `strace`: its syncs are those of other works, else.
+    pub fn is_traced(&self) -> bool {
+        let commits_only = matches!(self.manner, Manner::Lone | Manner::Together);
+        commits_only && self.durability == Durability::Sync
+    }
+
+    /// How many keys `bytes` are.
+    pub fn keys(&self, bytes: u64) -> u64 {
+        let each = u64::try_from(size_of::<crate::random::Key>() + self.value).unwrap_or(u64::MAX);
+        bytes / each
     }
 
     /// How many commits one reading of the clock spans: a relaxed one is not much longer than that.

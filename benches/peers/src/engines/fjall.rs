@@ -7,7 +7,7 @@ use ::fjall::{CompressionType, Database, Keyspace, KeyspaceCreateOptions, Persis
 
 use crate::Outcome;
 use crate::committer::Committer;
-use crate::engine::{CACHE_BYTES, Engine, Entry, Setup, Shown, drive_on_threads};
+use crate::engine::{CACHE_BYTES, Engine, Entry, Reader, Setup, Shown, drive_on_threads, touch};
 use crate::random::Key;
 use crate::work::Durability;
 
@@ -47,6 +47,25 @@ impl Engine for Fjall {
 
     fn shown(&self, key: &Key) -> Outcome<Shown> {
         Ok(Shown::Key(self.keyspace.get(key)?.is_some()))
+    }
+
+    fn reader(&self) -> Outcome<Reader<'_>> {
+        Ok(Box::new(|key| Ok(self.keyspace.get(key)?.inspect(|value| touch(value)).is_some())))
+    }
+
+    fn scan(&self) -> Outcome<u64> {
+        let mut count = 0;
+        for found in self.keyspace.iter() {
+            touch(&found.value()?);
+            count += 1;
+        }
+        Ok(count)
+    }
+
+    fn compact(&self) -> Outcome<bool> {
+        self.keyspace.rotate_memtable_and_wait()?;
+        self.keyspace.major_compact()?;
+        Ok(true)
     }
 
     fn drive(self: Arc<Self>, committers: Vec<Committer>) -> Outcome<Vec<Committer>> {

@@ -7,7 +7,7 @@ use heed::{CommitOrAbort, Database, Env, EnvFlags, EnvOpenOptions};
 
 use crate::Outcome;
 use crate::committer::Committer;
-use crate::engine::{Engine, Entry, Setup, Shown, drive_on_threads};
+use crate::engine::{Engine, Entry, Reader, Setup, Shown, drive_on_threads, touch};
 use crate::random::Key;
 use crate::work::Durability;
 
@@ -54,6 +54,23 @@ impl Engine for Lmdb {
     fn shown(&self, key: &Key) -> Outcome<Shown> {
         let transaction = self.environment.read_txn()?;
         Ok(Shown::Key(self.database.get(&transaction, key)?.is_some()))
+    }
+
+    fn reader(&self) -> Outcome<Reader<'_>> {
+        let transaction = self.environment.read_txn()?;
+        Ok(Box::new(move |key| {
+            Ok(self.database.get(&transaction, key)?.inspect(|value| touch(value)).is_some())
+        }))
+    }
+
+    fn scan(&self) -> Outcome<u64> {
+        let transaction = self.environment.read_txn()?;
+        let mut count = 0;
+        for found in self.database.iter(&transaction)? {
+            touch(found?.1);
+            count += 1;
+        }
+        Ok(count)
     }
 
     fn drive(self: Arc<Self>, committers: Vec<Committer>) -> Outcome<Vec<Committer>> {

@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
-use ::redb::{Builder, Database, ReadableDatabase, TableDefinition};
+use ::redb::{Builder, Database, ReadableDatabase, ReadableTable, TableDefinition};
 
 use crate::Outcome;
 use crate::committer::Committer;
-use crate::engine::{CACHE_BYTES, Engine, Entry, Setup, Shown, drive_on_threads};
+use crate::engine::{CACHE_BYTES, Engine, Entry, Reader, Setup, Shown, drive_on_threads, touch};
 use crate::random::Key;
 use crate::work::Durability;
 
@@ -37,6 +37,24 @@ impl Engine for Redb {
     fn shown(&self, key: &Key) -> Outcome<Shown> {
         let table = self.0.begin_read()?.open_table(TABLE)?;
         Ok(Shown::Key(table.get(key.as_slice())?.is_some()))
+    }
+
+    fn reader(&self) -> Outcome<Reader<'_>> {
+        let table = self.0.begin_read()?.open_table(TABLE)?;
+        Ok(Box::new(move |key| {
+            let found = table.get(key.as_slice())?;
+            Ok(found.inspect(|value| touch(value.value())).is_some())
+        }))
+    }
+
+    fn scan(&self) -> Outcome<u64> {
+        let table = self.0.begin_read()?.open_table(TABLE)?;
+        let mut count = 0;
+        for found in table.iter()? {
+            touch(found?.1.value());
+            count += 1;
+        }
+        Ok(count)
     }
 
     fn drive(self: Arc<Self>, committers: Vec<Committer>) -> Outcome<Vec<Committer>> {

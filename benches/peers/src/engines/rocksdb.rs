@@ -9,7 +9,7 @@ use ::rocksdb::{
 
 use crate::Outcome;
 use crate::committer::Committer;
-use crate::engine::{CACHE_BYTES, Engine, Entry, Setup, Shown, drive_on_threads};
+use crate::engine::{CACHE_BYTES, Engine, Entry, Reader, Setup, Shown, drive_on_threads, touch};
 use crate::random::{Key, Pool, Random};
 use crate::work::Durability;
 
@@ -67,6 +67,29 @@ impl Engine for Rocksdb {
 
     fn shown(&self, key: &Key) -> Outcome<Shown> {
         Ok(Shown::Key(self.0.get(key)?.is_some()))
+    }
+
+    fn reader(&self) -> Outcome<Reader<'_>> {
+        Ok(Box::new(|key| Ok(self.0.get_pinned(key)?.inspect(|value| touch(value)).is_some())))
+    }
+
+    fn scan(&self) -> Outcome<u64> {
+        let mut found = self.0.raw_iterator();
+        let mut count = 0;
+        found.seek_to_first();
+        while let Some(value) = found.value() {
+            touch(value);
+            count += 1;
+            found.next();
+        }
+        found.status()?;
+        Ok(count)
+    }
+
+    fn compact(&self) -> Outcome<bool> {
+        self.0.flush()?;
+        self.0.compact_range::<&[u8], &[u8]>(None, None);
+        Ok(true)
     }
 
     fn drive(self: Arc<Self>, committers: Vec<Committer>) -> Outcome<Vec<Committer>> {

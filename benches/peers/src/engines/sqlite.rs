@@ -7,7 +7,7 @@ use rusqlite::{Connection, params};
 
 use crate::Outcome;
 use crate::committer::Committer;
-use crate::engine::{CACHE_BYTES, Engine, Entry, Setup, Shown, drive_on_threads};
+use crate::engine::{CACHE_BYTES, Engine, Entry, Reader, Setup, Shown, drive_on_threads, touch};
 use crate::random::Key;
 use crate::work::Durability;
 
@@ -57,6 +57,36 @@ impl Engine for Sqlite {
         let mut select =
             opened.connection.prepare_cached("SELECT value FROM peers WHERE key = ?1")?;
         Ok(Shown::Key(select.exists(params![key])?))
+    }
+
+    fn reader(&self) -> Outcome<Reader<'_>> {
+        Ok(Box::new(|key| {
+            let opened = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut select =
+                opened.connection.prepare_cached("SELECT value FROM peers WHERE key = ?1")?;
+            let mut rows = select.query(params![key])?;
+            let Some(row) = rows.next()? else { return Ok(false) };
+            touch(row.get_ref(0)?.as_blob()?);
+            Ok(true)
+        }))
+    }
+
+    fn scan(&self) -> Outcome<u64> {
+        let opened = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut select =
+            opened.connection.prepare_cached("SELECT value FROM peers ORDER BY key")?;
+        let (mut rows, mut count) = (select.query([])?, 0);
+        while let Some(row) = rows.next()? {
+            touch(row.get_ref(0)?.as_blob()?);
+            count += 1;
+        }
+        Ok(count)
+    }
+
+    fn compact(&self) -> Outcome<bool> {
+        let opened = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        opened.connection.execute_batch("VACUUM; PRAGMA wal_checkpoint(TRUNCATE);")?;
+        Ok(true)
     }
 
     fn drive(self: Arc<Self>, committers: Vec<Committer>) -> Outcome<Vec<Committer>> {
