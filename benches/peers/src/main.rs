@@ -15,6 +15,16 @@
 //! - 16-byte random keys, values that are slices of random bytes, no compression, a cache of
 //!   512 MiB, checksums as each engine has them by default. The versions are pinned in
 //!   `Cargo.toml`, the options are in `engines/`, one file each.
+//! - `ingest` is two processes: the first takes the keys in, waits until it is idle, reads and
+//!   closes; the second opens what that left, which is the clean open, compacts where there is such
+//!   a thing, and reads again. Each reading begins with as many random gets as there are keys,
+//!   which are not counted, as is the first of the scans. A thread reads in one snapshot or
+//!   transaction where an engine has such, and touches a byte of each 64 of a value.
+//! - Idle is an engine whose process has for 0.8 s taken no processor time to speak of and left its
+//!   files as large as they are; then the kernel writes what it holds back. Files are counted by
+//!   the blocks they take, live bytes by keys and values.
+//! - `latency` has turns of a second: the store's, then raw's, beside which a thread writes and
+//!   syncs, ten times a second, what the store wrote behind its commits in its turn.
 //! - A lone commit is measured in blocks of 200, each followed by as many of `raw` and of
 //!   `raw-direct` in files beside it: what the disk does meanwhile, it does to all three. The
 //!   ratio is the median over these turns of p50 to the p50 of the faster raw of the turn.
