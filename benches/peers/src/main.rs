@@ -1,4 +1,4 @@
-//! jidoka beside its peers: durable commits, groups, batches, relaxed writes and reopening.
+//! jidoka beside its peers: commits alone and in groups, what is taken in, read and opened again.
 //!
 //! ```sh
 //! cd benches/peers
