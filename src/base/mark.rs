@@ -131,6 +131,26 @@ marks! {
     KeyForgotten = "store: a deleted key was forgotten",
     /// An old version was kept because somebody may read it.
     VersionHeld = "store: an old version was held",
+    /// A checkpoint was written.
+    CheckpointWritten = "checkpoint: written",
+    /// Tables were merged.
+    Merged = "checkpoint: tables were merged",
+    /// Replay began in the segment of a checkpoint.
+    ReplayBegunBehind = "recovery: replay begun behind a checkpoint",
+    /// Replay could not begin in the segment of a checkpoint.
+    ReplayFellBack = "recovery: replay fell back to the whole log",
+    /// A manifest was full, and the next was made.
+    ManifestRotated = "manifest: a new one was made of a full one",
+    /// A key was read in a memtable that is being written into tables.
+    FrozenRead = "store: a frozen memtable was read",
+    /// A snapshot read tables that hold what it does not show.
+    NewerTableRead = "store: a snapshot read tables newer than it",
+    /// A table that no manifest names was set aside.
+    OrphanSetAside = "checkpoint: an orphan was set aside",
+    /// A merge left out a version that nobody could ask for.
+    VersionMergedAway = "checkpoint: an old version was merged away",
+    /// A merge left out a deletion that hid nothing.
+    DeletionMergedAway = "checkpoint: a deletion was merged away",
     /// A backup had nothing new to copy.
     NothingToCopy = "copy: nothing new",
     /// A restore left commits of the copy out.

@@ -168,6 +168,35 @@ plants! {
     /// `doc::write`: a condition on a revision is not checked. R6.
     ConditionIgnored = "condition-ignored",
 
+    // Tables.
+
+    /// `table::writer`: the manifest names tables that were not synced. R7.
+    ManifestBeforeTableSync = "manifest-before-table-sync",
+    /// `checkpoint::tables`: the names of new tables are not synced. R7.
+    DirectoryOfTablesNotSynced = "directory-of-tables-not-synced",
+    /// `checkpoint::tables`: merged tables are removed before the edit is durable (C4). R7.
+    TableRemovedEarly = "table-removed-early",
+    /// `checkpoint::tables`: orphans are set aside before the manifest is compared. R8.
+    OrphansSweptEarly = "orphans-swept-early",
+    /// `checkpoint::tables`: the oldest run above the first level is taken for the newest (C3).
+    /// R3, R6.
+    LevelsInWrongOrder = "levels-in-wrong-order",
+    /// `checkpoint::merge`: a deletion goes though an older run holds its key. R3, R6.
+    DeletionMergedAwayAbove = "deletion-merged-away-above",
+    /// `checkpoint::merge`: versions go that a snapshot reads. R3.
+    HorizonIgnored = "horizon-ignored",
+    /// `store::checkpointer`: tables are written of what is not durable in the log (C2). R7.
+    CheckpointAboveDurable = "checkpoint-above-durable",
+    /// `store::checkpointer`: a checkpoint counts records that are not durable, because they are no
+    /// commits. R11.
+    CheckpointCountsUnsynced = "checkpoint-counts-unsynced",
+    /// `store::checkpointer`: the log is released before the manifest names the tables. R7.
+    LogReleasedBeforeManifest = "log-released-before-manifest",
+    /// `store::checkpointer`: a merge leaves the log at its clean close. R7.
+    BeginWorkSkipped = "begin-work-skipped",
+    /// `store::builder`: replay leaves out the first commit behind the checkpoint. R1, R3.
+    ReplayBoundaryTooHigh = "replay-boundary-too-high",
+
     // Copies.
 
     /// `archive::backup`: a copy takes what no claim covers yet. R12.

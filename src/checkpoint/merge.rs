@@ -5,6 +5,8 @@
 
 use std::cmp::Ordering;
 
+use crate::base::mark::{Mark, hit};
+use crate::base::plant::{Plant, is_planted};
 use crate::base::{KeyspaceId, Lsn, Result};
 use crate::table::block::VersionRef;
 use crate::table::{Cursor, TableKey};
@@ -64,14 +66,19 @@ impl Judge {
             bytes.extend_from_slice(key);
             (self.key, self.settled) = (Some((keyspace, bytes)), false);
         }
-        if version.lsn > keep.horizon {
+        if version.lsn > keep.horizon && !is_planted(Plant::HorizonIgnored) {
             return true;
         }
         if self.settled {
+            hit(Mark::VersionMergedAway);
             return false;
         }
         self.settled = true;
-        let hides_nothing = keep.is_bottom && version.value.is_none();
+        let is_bottom = keep.is_bottom || is_planted(Plant::DeletionMergedAwayAbove);
+        let hides_nothing = is_bottom && version.value.is_none();
+        if hides_nothing {
+            hit(Mark::DeletionMergedAway);
+        }
         !hides_nothing
     }
 }

@@ -6,6 +6,7 @@
 
 use std::path::Path;
 
+use crate::base::mark::{Mark, hit};
 use crate::base::{Error, Result};
 use crate::vfs::Runtime;
 
@@ -36,6 +37,7 @@ pub(super) fn set_aside_orphans(
     if orphans.is_empty() {
         return Ok(());
     }
+    hit(Mark::OrphanSetAside);
     remove_orphans(runtime, dir);
     for name in orphans {
         let (from, to) = (dir.join(format!("{name}{TABLE}")), dir.join(format!("{name}{ORPHAN}")));

@@ -17,6 +17,8 @@ use std::path::Path;
 use std::sync::Arc;
 
 use crate::base::codec::to_u64;
+use crate::base::mark::{Mark, hit};
+use crate::base::plant::{Plant, is_planted};
 use crate::base::{Error, ErrorKind, KeyspaceId, Lsn, Result, StoreId};
 use crate::manifest::{
     Change, Checkpoint, EditId, Key, ListedTable, Manifest, ManifestRead, State,
@@ -43,6 +45,8 @@ pub struct TableSettings {
     pub cache_bytes: usize,
     /// Bytes after which the next table begins, at the next key.
     pub table_bytes: u64,
+    /// Bytes of a manifest that need not be larger.
+    pub manifest_bytes: u64,
 }
 
 /// What is listed, and open.
@@ -117,7 +121,11 @@ impl Tables {
         (read, clean, known): (ManifestRead, bool, Option<EditId>),
     ) -> Result<Self> {
         let path = store.join(DIR_NAME);
-        let manifest = read.into_writable(clean, known)?;
+        if is_planted(Plant::OrphansSweptEarly) {
+            let is_listed = |number| read.state().tables().any(|table| table.number == number);
+            set_aside_orphans(runtime, &path, is_listed)?;
+        }
+        let manifest = read.into_writable_sized(clean, known, settings.manifest_bytes)?;
         let cache = Arc::new(Cache::new(settings.cache_bytes));
         let open = open_tables(&path, runtime, manifest.state(), &cache)?;
         // Only now: the manifest was compared with the log.
@@ -186,6 +194,7 @@ impl Tables {
         changes.extend(facts.iter().map(|facts| Change::AddTable(Arc::new(listed(facts, 0)))));
         let edit = self.install(&changes, &facts, install)?;
         remove_orphans(&self.runtime, &self.dir.path);
+        hit(Mark::CheckpointWritten);
         Ok((edit, written(&facts)))
     }
 
@@ -226,12 +235,20 @@ impl Tables {
         let mut changes: Vec<Change> =
             merged.iter().map(|table| Change::RemoveTable(table.number)).collect();
         changes.extend(facts.iter().map(|facts| Change::AddTable(Arc::new(listed(facts, level)))));
+        if is_planted(Plant::TableRemovedEarly) {
+            self.remove(&merged);
+        }
         self.install(&changes, &facts, install)?;
-        for table in &merged {
-            // Whoever reads it still has it open; what cannot be removed now is an orphan.
+        self.remove(&merged);
+        hit(Mark::Merged);
+        Ok(Some(written(&facts)))
+    }
+
+    /// Whoever reads them still has them open; what cannot be removed now is an orphan.
+    fn remove(&self, tables: &[&Arc<ListedTable>]) {
+        for table in tables {
             let _left = self.dir.vfs.remove(&self.dir.path.join(file_name(table.number)));
         }
-        Ok(Some(written(&facts)))
     }
 
     fn make_dir(&self) -> Result<()> {
@@ -272,8 +289,10 @@ impl Tables {
             output.add(key, version)
         });
         let facts = merged.and_then(|()| output.finish()).and_then(|facts| {
-            let synced = self.dir.vfs.sync_dir(&self.dir.path);
-            synced.map_err(|error| Error::io("sync the tables", &self.dir.path, error))?;
+            if !is_planted(Plant::DirectoryOfTablesNotSynced) {
+                let synced = self.dir.vfs.sync_dir(&self.dir.path);
+                synced.map_err(|error| Error::io("sync the tables", &self.dir.path, error))?;
+            }
             Ok(facts)
         });
         if facts.is_err() {
@@ -308,10 +327,13 @@ impl Tables {
 /// The runs of a state, the newest first: each table of level 0, then level after level.
 #[must_use]
 pub fn runs_of(state: &State) -> Vec<Vec<Arc<ListedTable>>> {
-    let newest = state.level(0).iter().rev().map(|table| vec![Arc::clone(table)]);
+    let mut newest: Vec<_> = state.level(0).iter().map(|table| vec![Arc::clone(table)]).collect();
+    if !is_planted(Plant::LevelsInWrongOrder) {
+        newest.reverse();
+    }
     let older =
         (1..=u8::MAX).map(|level| state.level(level).to_vec()).filter(|run| !run.is_empty());
-    newest.chain(older).collect()
+    newest.into_iter().chain(older).collect()
 }
 
 fn bytes_of(run: &[Arc<ListedTable>]) -> u64 {

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use crate::base::checksum::hash64;
 use crate::base::codec::{to_u64, to_usize};
 use crate::base::limits::{MANIFEST_PAYLOAD_BYTES_MAX, PAGE};
+use crate::base::mark::{Mark, hit};
 use crate::base::{Error, ErrorKind, Result};
 use crate::vfs::{File, FileExt, OpenMode, replace_file};
 use crate::wal::format::{Salt, page_ceil};
@@ -119,6 +120,9 @@ impl Manifest {
         let room = record_bytes(payload.len());
         let has_room = |file: &InForce| file.end + room <= file.sector.file_bytes;
         if !self.in_force.as_ref().is_some_and(has_room) {
+            if self.in_force.is_some() {
+                hit(Mark::ManifestRotated);
+            }
             self.switch(room).map_err(|error| self.poison.clone().unwrap_or(error))?;
             // The old file is a leftover: the next open removes it if this does not.
             let _ignored = self.sweep();

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::base::{Error, ErrorKind, Result};
-use crate::store::{Store, StoreBuilder};
+use crate::store::{LogKept, Store, StoreBuilder};
 
 /// Where the store is on every simulated disk.
 pub(super) const STORE: &str = "/store";
@@ -37,6 +37,21 @@ pub struct Config {
     /// Each operation of the disk takes up to so many microseconds.
     #[serde(default)]
     pub slow: u64,
+    /// How the store makes tables, where it is not as ever.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tables: Option<TableConfig>,
+}
+
+/// Limits so small that a short case has checkpoints, merges and new manifests.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TableConfig {
+    /// Bytes of memory; a quarter of it makes a checkpoint due, and is the size of a table.
+    pub memory_limit: u32,
+    /// Bytes of a manifest.
+    pub manifest_bytes: u32,
+    /// A checkpoint releases the log that is not needed any more.
+    pub log_needed: bool,
 }
 
 impl Config {
@@ -48,7 +63,11 @@ impl Config {
     /// How the store is opened.
     pub(super) fn builder(&self) -> StoreBuilder {
         let builder = Store::builder(STORE).segment_bytes(self.segment_bytes);
-        builder.padded_tails(self.padded).write_through(self.through)
+        let builder = builder.padded_tails(self.padded).write_through(self.through);
+        let Some(tables) = self.tables else { return builder };
+        let kept = if tables.log_needed { LogKept::Needed } else { LogKept::All };
+        let memory_limit = usize::try_from(tables.memory_limit).unwrap_or(usize::MAX);
+        builder.tiny(memory_limit, u64::from(tables.manifest_bytes)).log_kept(kept)
     }
 }
 
@@ -69,6 +88,7 @@ impl Default for Config {
             padded_after: 0,
             through: false,
             slow: 0,
+            tables: None,
         }
     }
 }
@@ -101,6 +121,10 @@ pub enum Action {
     Sync,
     /// Lets the store do one piece of background work.
     Background,
+    /// Writes what is in memory into tables.
+    Checkpoint,
+    /// The same, and merges all tables into one run.
+    Compact,
     /// Closes the store and opens it again.
     Reopen,
     /// Ends the process without a close, keeps the page cache, and opens the store again.

@@ -30,6 +30,8 @@ impl Player<'_> {
                 scene.view.durable = scene.view.durable.max(report.to_lsn);
                 Ok(())
             }
+            // What was released before it was copied is in no log any more.
+            Err(error) if error.kind() == ErrorKind::Expired && self.releases() => Ok(()),
             // A copy that lost its end in a power cut may lag, but never lead.
             Err(error) if self.faulty => {
                 if matches!(error.kind(), ErrorKind::Diverged | ErrorKind::Corrupt) {

@@ -74,6 +74,7 @@ const CONFIG: Config = Config {
     padded_after: 0,
     through: false,
     slow: 0,
+    tables: None,
 };
 const STORE_BYTES_MAX: u64 = 64 << 10;
 const SECTOR: usize = 512;

@@ -3,7 +3,7 @@
 
 use crate::vfs::memory::draw;
 
-use super::case::{Action, Case, Config, FaultSpec, Part, PartKind, Step};
+use super::case::{Action, Case, Config, FaultSpec, Part, PartKind, Step, TableConfig};
 
 /// Numbers that depend on a seed and a counter alone.
 #[derive(Clone, Debug)]
@@ -63,8 +63,10 @@ enum Kind {
 const STREAM_CONFIG: u64 = 1;
 const STREAM_PADDING: u64 = 2;
 const STREAM_SUBMIT: u64 = 3 << 32;
+const STREAM_TABLES: u64 = 4 << 32;
 /// Above the ids of all other steps, which keep theirs.
 const SUBMIT_ID: u64 = 1 << 24;
+const TABLES_ID: u64 = 2 << 24;
 const STREAM_STEP: u64 = 1 << 32;
 const STREAM_FAULT: u64 = 2 << 32;
 
@@ -96,6 +98,7 @@ fn generate_as(seed: u64, length: u64, shape: Shape) -> Case {
         padded_after: 0,
         through: false,
         slow: 0,
+        tables: None,
     };
     // From numbers of their own, so that what older seeds do stays as it was.
     let mut padding = Dice::new(seed, STREAM_PADDING);
@@ -105,7 +108,9 @@ fn generate_as(seed: u64, length: u64, shape: Shape) -> Case {
     let padded_after = if padded && padding.one_in(2) { 1 + padding.below(3) } else { 0 };
     let through = padding.one_in(4);
     let segment_bytes = config.segment_bytes + room;
-    let config = Config { padded, padded_after, through, slow, segment_bytes, ..config };
+    let tables = tables(seed);
+    let config = Config { padded, padded_after, through, slow, segment_bytes, tables, ..config };
+    let config = if tables.is_some() { spread(config) } else { config };
     let mut weights = vec![(40, Kind::Write)];
     let others = [
         (5, Kind::Sync),
@@ -136,6 +141,9 @@ fn generate_as(seed: u64, length: u64, shape: Shape) -> Case {
         })
         .collect();
     add_submits(seed, &style, &mut steps);
+    if tables.is_some() {
+        add_checkpoints(seed, &mut steps);
+    }
     let faults = match shape {
         Shape::Short if dice.one_in(3) => {
             let number = 1 + dice.below(3) + count / 100;
@@ -181,6 +189,53 @@ fn add_submits(seed: u64, style: &Style, steps: &mut Vec<Step>) {
                 (part.what, part.condition) = (PartKind::KeyPut, None);
             }
             steps.push(Step { id, action: Action::Submit { parts, waits: dice.one_in(2) } });
+        }
+    }
+}
+
+/// Of each three times sixteen seeds the second sixteen make tables; the others do what they did
+/// before there were any.
+fn tables(seed: u64) -> Option<TableConfig> {
+    if seed / 16 % 3 != 1 {
+        return None;
+    }
+    let mut dice = Dice::new(seed, STREAM_TABLES);
+    Some(TableConfig {
+        memory_limit: 4096 << dice.below(5),
+        manifest_bytes: small(4096 * (3 + dice.below(4))),
+        log_needed: dice.one_in(2),
+    })
+}
+
+/// Checkpoints, and recoveries on top of them, have several times the operations of commits: a seed
+/// looks at some of their crashes, and more seeds at all of them.
+const fn spread(config: Config) -> Config {
+    let (every, sparse) = (2 + config.sparse % 3, 8 * config.sparse);
+    Config { images: 1, depth: 1, every, sparse, ..config }
+}
+
+/// Checkpoints and merges between the other steps, in some seeds many.
+fn add_checkpoints(seed: u64, steps: &mut Vec<Step>) {
+    let mut dice = Dice::new(seed, STREAM_TABLES + 1);
+    let often = 4 << dice.below(3);
+    let others = std::mem::take(steps);
+    for step in others {
+        let id = TABLES_ID + step.id;
+        let mut dice = Dice::new(seed, STREAM_TABLES + id);
+        if matches!(step.action, Action::Reopen) && dice.one_in(2) {
+            // What is merged first in a life finds a log that was closed well.
+            steps.push(Step { id: TABLES_ID + id, action: Action::Checkpoint });
+            steps.extend([step, Step { id, action: Action::Compact }]);
+            continue;
+        }
+        steps.push(step);
+        if dice.one_in(often) {
+            let action = match dice.below(7) {
+                0 => Action::Compact,
+                1 | 2 => Action::Background,
+                _ => Action::Checkpoint,
+            };
+            steps.push(Step { id, action });
         }
     }
 }

@@ -42,6 +42,11 @@ impl Hunt {
     /// depends on the plant, so both are tried.
     const DAMAGE: Self = Self { attack: "damage", first: 2, every: 1, bound: 2 };
 
+    /// The same kinds, of the seeds with small tables and many checkpoints.
+    const TABLE_IMAGES: Self = Self { first: 22, every: 48, bound: 32, ..Self::IMAGES };
+    const TABLE_WALKS: Self = Self { first: 20, every: 48, bound: 64, ..Self::WALKS };
+    const TABLE_DAMAGE: Self = Self { first: 18, every: 48, bound: 8, ..Self::DAMAGE };
+
     /// One operation failing after the other: by the number of the fault in `FaultSpec::KINDS`.
     const fn failing(kind: u64) -> Self {
         Self { attack: "failures", first: 16 * kind + 1, every: 14 * 16, bound: 12 }
@@ -72,6 +77,18 @@ impl Hunt {
             P::RecycledSaltKept | P::ReleasedBeforeDurable | P::ResumedNotTold => {
                 Self { attack: "the log alone", first: 14, every: 16, bound: 4 }
             }
+            P::ManifestBeforeTableSync
+            | P::DirectoryOfTablesNotSynced
+            | P::TableRemovedEarly
+            | P::CheckpointAboveDurable
+            | P::CheckpointCountsUnsynced
+            | P::LogReleasedBeforeManifest
+            | P::BeginWorkSkipped => Self::TABLE_IMAGES,
+            P::LevelsInWrongOrder
+            | P::DeletionMergedAwayAbove
+            | P::HorizonIgnored
+            | P::ReplayBoundaryTooHigh => Self::TABLE_WALKS,
+            P::OrphansSweptEarly => Self { first: 18, bound: 4, ..Self::TABLE_DAMAGE },
             P::OneClaimTrusted => Self::failing(7),
             // The sync of a directory fails, and the next life finds what it had renamed.
             P::AdoptedBeforeDurable => Self::failing(10),

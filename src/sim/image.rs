@@ -13,6 +13,7 @@ use super::case::Config;
 use super::model::observe;
 use super::oracle::{Failure, Rule, View};
 use super::report::Counts;
+use super::tables::disagreement;
 
 /// What an attack at one moment depends on.
 #[derive(Clone, Debug)]
@@ -142,6 +143,11 @@ impl Attack {
         view.check(shown, image.power_cut)
             .map_err(|(rule, detail)| self.fail(rule, image, detail))?;
         let chance = draw(self.seed, content);
+        if self.config.tables.is_some() && (chance >> 4).is_multiple_of(4) {
+            let told = disagreement(&docs.store().snapshot());
+            let told = told.map_err(|error| self.fail(Rule::R7, image, error.to_string()))?;
+            told.map_or(Ok(()), |detail| Err(self.fail(Rule::R3, image, detail)))?;
+        }
         if chance.is_multiple_of(2) {
             self.again(image, shown)?;
         }
@@ -222,6 +228,9 @@ impl Attack {
         let written = docs
             .put("after", "a", &value, Condition::None)
             .map_err(|error| fail("write", error.to_string()))?;
+        if self.config.tables.is_some() {
+            docs.store().compact().map_err(|error| fail("compact", error.to_string()))?;
+        }
         docs.store().close().map_err(|error| fail("close", error.to_string()))?;
         drop(docs);
         let again = open(&image.disk, self.seed ^ 2, &self.config)

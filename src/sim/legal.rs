@@ -24,6 +24,8 @@ const ID_MAX: u64 = 1 << 53;
 /// So many steps of the clock stay within four centuries.
 const MICROS_MAX: u64 = 1 << 40;
 const SLOW_MAX: u64 = 1 << 32;
+/// Each unclean open writes one.
+const MANIFEST_BYTES_MAX: u64 = 1 << 20;
 const PERMILLE_MAX: u64 = 1_000_000;
 /// More than an operation of a batch takes besides its text, the name of its space included.
 const OVERHEAD: u64 = 128;
@@ -70,7 +72,10 @@ fn config(config: &Config) -> Option<String> {
         return Some(format!("`segment_bytes` is {segment}; with `padded` it is 12 KiB or more"));
     }
     let limits = [("images", images, IMAGES_MAX), ("depth", depth, DEPTH_MAX)];
-    let limits = limits.into_iter().chain([("slow", slow, SLOW_MAX)]);
+    let manifest_bytes = config.tables.map_or(0, |tables| u64::from(tables.manifest_bytes));
+    let limits = limits
+        .into_iter()
+        .chain([("slow", slow, SLOW_MAX), ("manifest_bytes", manifest_bytes, MANIFEST_BYTES_MAX)]);
     // `every` is not here: 0 asks for no crash points, and a large one for hardly any.
     let parts = [("sparse", sparse), ("go_on", go_on)];
     limits
@@ -138,7 +143,7 @@ fn bytes_of(part: &Part, lengths: &mut Lengths) -> u64 {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{generate, long_walk, run_case};
+    use super::super::{TableConfig, generate, long_walk, run_case};
     use super::*;
     use crate::base::ErrorKind;
 
@@ -165,6 +170,8 @@ mod tests {
     #[test]
     fn a_setup_that_no_store_or_no_lab_takes_is_refused_by_its_field() {
         let good = Config::default();
+        let large =
+            TableConfig { memory_limit: 0, manifest_bytes: (1 << 20) + 1, log_needed: true };
         let odd = |segment_bytes, padded| Config { segment_bytes, padded, ..good };
         for (config, field) in [
             (odd(0, false), "segment_bytes"),
@@ -177,6 +184,7 @@ mod tests {
             (Config { sparse: 0, ..good }, "sparse"),
             (Config { go_on: 0, ..good }, "go_on"),
             (Config { slow: u64::MAX, ..good }, "slow"),
+            (Config { tables: Some(large), ..good }, "manifest_bytes"),
         ] {
             let told = refusal(&case(config, vec![Action::Sync]));
             assert!(told.contains(&format!("`{field}`")), "{told} does not name {field}");

@@ -26,7 +26,10 @@ impl Player<'_> {
 
     pub(super) fn compare_snapshot(&mut self) -> Outcome {
         let Some((snapshot, was)) = self.held.take() else { return Ok(()) };
-        let shown = content(&snapshot).map_err(|error| self.fail(Rule::R11, error.to_string()))?;
+        let shown = match content(&snapshot) {
+            Ok(shown) => shown,
+            Err(error) => return self.unreadable(&error),
+        };
         if shown == was {
             return Ok(());
         }
@@ -39,15 +42,18 @@ impl Player<'_> {
         if let Some(docs) = self.docs.take() {
             let closed = docs.store().close();
             drop(docs);
-            self.note(closed)?;
+            self.note_log(closed)?;
             self.keep_contract()?;
+            self.look_at_it_closed()?;
         }
         self.open("reopen")
     }
 
     /// What is wrong although nothing was lost: the disk was misused, or files were left open.
     fn keep_contract(&self) -> Outcome {
-        if let Some(warning) = self.disk.warnings().first() {
+        // A file of a released segment is written anew for the next; see `wal::pool`.
+        let is_reuse = |told: &String| told.contains(".free had synced bytes changed at ");
+        if let Some(warning) = self.disk.warnings().iter().find(|told| !is_reuse(told)) {
             return Err(self.fail(Rule::Contract, warning));
         }
         match self.disk.held_files() {

@@ -36,12 +36,13 @@ mod run;
 mod shrink;
 mod submit;
 mod sweep;
+mod tables;
 mod tell;
 mod write;
 
 pub use atlas::{Atlas, Consequence, SectorFault, Zone, allowed, atlas, atlas_page};
 pub use attack::{AttackSettings, attack, attack_seed};
-pub use case::{Action, Case, Config, FaultSpec, Part, PartKind, Step};
+pub use case::{Action, Case, Config, FaultSpec, Part, PartKind, Step, TableConfig};
 pub use damage::{Damaged, Level, damage};
 pub use generate::{generate, long_walk};
 #[cfg(feature = "planted-bugs")]

@@ -45,8 +45,10 @@ pub(super) struct Player<'a> {
     pub(super) requests: BTreeMap<u64, Lsn>,
     /// A write whose outcome is not known: its content and its request.
     pub(super) unknown: Option<(Model, Option<u64>)>,
-    /// The log failed: nothing may be acknowledged until a reopen.
+    /// The log or the manifest failed: nothing may be acknowledged until a reopen.
     pub(super) stopped: bool,
+    /// It may have been the manifest alone: the log can still be synced.
+    pub(super) log_works: bool,
     /// Faults may happen from now on, so errors are legal.
     pub(super) faulty: bool,
     /// Faults planned on this disk, and whether one of them is a late sync that goes on.
@@ -111,6 +113,7 @@ impl<'a> Player<'a> {
             requests: BTreeMap::new(),
             unknown: None,
             stopped: false,
+            log_works: false,
             faulty: false,
             planned: 0,
             lies_for_good: false,
@@ -226,20 +229,32 @@ impl<'a> Player<'a> {
         let store = match builder.runtime(self.runtime()).open() {
             Ok(store) => store,
             Err(error) if self.faulty && error.kind() != ErrorKind::Corrupt => {
-                // The disk still fails; on one that works, everything must be there.
-                let healed = self.disk.kill();
-                self.disk.halt();
-                self.disk = healed;
-                self.heal();
-                self.watch();
-                let builder = config.builder();
-                builder
-                    .runtime(self.runtime())
-                    .open()
-                    .map_err(|error| self.fail(Rule::R7, format!("{how}: {error}")))?
+                return self.open_healed(how);
             }
             Err(error) => return Err(self.fail(Rule::R7, format!("{how}: {error}"))),
         };
+        let docs = Documents::over(store);
+        let shown = match observe(&docs) {
+            Err(error) if self.faulty && error.kind() == ErrorKind::Io => {
+                drop(docs);
+                return self.open_healed(how);
+            }
+            shown => shown.map_err(|error| self.fail(Rule::R7, error.to_string()))?,
+        };
+        self.docs = Some(docs);
+        self.accept(shown, how)
+    }
+
+    /// The disk still fails; on one that works, everything must be there.
+    fn open_healed(&mut self, how: &str) -> Outcome {
+        let healed = self.disk.kill();
+        self.disk.halt();
+        self.disk = healed;
+        self.heal();
+        self.watch();
+        let config = self.scene.lock().attack.config;
+        let store = config.builder().runtime(self.runtime()).open();
+        let store = store.map_err(|error| self.fail(Rule::R7, format!("{how}: {error}")))?;
         let docs = Documents::over(store);
         let shown = observe(&docs).map_err(|error| self.fail(Rule::R7, error.to_string()))?;
         self.docs = Some(docs);
@@ -280,7 +295,7 @@ impl<'a> Player<'a> {
         let due = self.lies_for_good || self.disk.faults_fired() < self.planned;
         scene.attack.lying &= self.faulty && due;
         scene.attack.reverting = self.faulty && scene.attack.reverting;
-        self.stopped = false;
+        (self.stopped, self.log_works) = (false, false);
         drop(scene);
         checked.map_err(|(rule, detail)| self.fail(rule, format!("{how}: {detail}")))
     }
@@ -293,13 +308,21 @@ impl<'a> Player<'a> {
             Action::Submit { parts, waits } => self.submit(step.id, parts, *waits),
             Action::Sync => {
                 let synced = self.store()?.sync();
-                self.note(synced)?;
+                self.note_log(synced)?;
                 let mut scene = self.scene.lock();
                 if !self.stopped {
                     scene.view.durable =
                         self.models.keys().next_back().copied().unwrap_or_default();
                 }
                 Ok(())
+            }
+            Action::Checkpoint => {
+                let done = self.store()?.checkpoint();
+                self.tables_changed(done)
+            }
+            Action::Compact => {
+                let done = self.store()?.compact();
+                self.tables_changed(done)
             }
             Action::Background => {
                 match self.store()?.step() {
@@ -343,7 +366,9 @@ impl<'a> Player<'a> {
             Ok(()) => Err(self.fail(Rule::R6, "acknowledged after a failure of the log")),
             Err(error) if self.stopped || self.faulty => {
                 let kind = error.kind();
-                self.stopped |= matches!(kind, ErrorKind::OutcomeUnknown | ErrorKind::Poisoned);
+                if matches!(kind, ErrorKind::OutcomeUnknown | ErrorKind::Poisoned) {
+                    self.stop(false);
+                }
                 Ok(())
             }
             Err(error) => Err(self.fail(Rule::R11, error.to_string())),
@@ -357,6 +382,8 @@ const fn name(action: &Action) -> &'static str {
         Action::Submit { .. } => "submit",
         Action::Sync => "sync",
         Action::Background => "background",
+        Action::Checkpoint => "checkpoint",
+        Action::Compact => "compact",
         Action::Reopen => "reopen",
         Action::Kill => "kill",
         Action::PowerCut => "power cut",

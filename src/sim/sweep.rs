@@ -5,7 +5,7 @@ use std::io::ErrorKind as IoKind;
 use crate::base::codec::to_u64;
 use crate::vfs::memory::{Fault, FaultKind, OperationKind, Selector, SyncFailure, draw};
 
-use super::case::{Action, Case, Config, FaultSpec, Part, PartKind, Step};
+use super::case::{Action, Case, Config, FaultSpec, Part, PartKind, Step, TableConfig};
 use super::oracle::Failure;
 use super::report::Counts;
 use super::run::run_case;
@@ -76,6 +76,8 @@ fn alphabet() -> Vec<Action> {
         Action::Restore { permille: 1000 },
         Action::OpenBeside,
         Action::Snapshot,
+        Action::Checkpoint,
+        Action::Compact,
     ]
 }
 
@@ -95,13 +97,29 @@ pub(super) fn sequences(length: u32) -> u64 {
 pub(super) fn sequence(number: u64, length: u32) -> Case {
     let alphabet = alphabet();
     let base = to_u64(alphabet.len());
-    let actions = (0..length)
+    let actions: Vec<Action> = (0..length)
         .filter_map(|place| {
             let index = usize::try_from(number / base.pow(place) % base).ok()?;
             alphabet.get(index).cloned()
         })
         .collect();
-    case_of(number, actions, Config { images: 4, go_on: 2, ..Config::default() })
+    let config = Config { images: 4, go_on: 2, ..Config::default() };
+    let has_tables = |action: &Action| matches!(action, Action::Checkpoint | Action::Compact);
+    if !actions.iter().any(has_tables) {
+        return case_of(number, actions, config);
+    }
+    let log_needed = (number / base + number) % 2 == 1;
+    let tables = TableConfig { memory_limit: 64 << 10, manifest_bytes: 12 << 10, log_needed };
+    case_of(number, actions, Config { depth: 1, sparse: 4, tables: Some(tables), ..config })
+}
+
+/// The first of two steps that are added to cases with tables.
+const TABLES_STEP: u64 = 1 << 30;
+
+/// Operations of one kind that a step may have, so that each of them fails once.
+fn operations(step: &Step) -> (u64, u64) {
+    let is_long = matches!(step.action, Action::Checkpoint | Action::Compact);
+    (step.id, if is_long { 20 } else { 6 })
 }
 
 /// Every operation of the disk fails in turn, in the way `what`, once and for good.
@@ -112,13 +130,20 @@ pub(super) fn nth_failures(seed: u64, what: &str, counts: &mut Counts) -> Option
     if what.starts_with("sync") {
         lengthen(&mut case);
     }
+    if case.config.tables.is_some() {
+        // A checkpoint has many operations to fail; what a crash leaves of it others look at.
+        case.config.every = 16;
+        case.steps
+            .insert(case.steps.len() / 2, Step { id: TABLES_STEP, action: Action::Checkpoint });
+        case.steps.push(Step { id: TABLES_STEP + 1, action: Action::Compact });
+    }
     // A failure that nobody reported is felt only when what is written cannot be read any more.
     let after = case.steps.iter().map(|step| step.id + 1).max().unwrap_or(0);
     let last = [(after, Action::Kill), (after + 1, Action::PowerCut)];
     case.steps.extend(last.into_iter().map(|(id, action)| Step { id, action }));
     for sticky in [false, true] {
-        for step in case.steps.iter().map(|step| step.id).collect::<Vec<_>>() {
-            for nth in 0..6 {
+        for (step, operations) in case.steps.iter().map(operations).collect::<Vec<_>>() {
+            for nth in 0..operations {
                 let fault = FaultSpec { step, nth, what: what.to_owned(), sticky };
                 case.faults = vec![fault];
                 let (played, failure) = run_case(&case);

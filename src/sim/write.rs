@@ -101,6 +101,7 @@ impl Player<'_> {
             Ok((lsn, _)) => {
                 Some((Rule::R6, format!("what is visible at {lsn} was not acknowledged")))
             }
+            Err(error) if self.faulty && error.kind() == ErrorKind::Io => None,
             Err(error) => Some((Rule::R11, error.to_string())),
         }
     }
@@ -120,7 +121,7 @@ impl Player<'_> {
                 view.pending = Some(next.hash);
                 self.unknown = Some((next, asked.request));
             }
-            self.stopped = true;
+            self.stop(error.kind() == ErrorKind::OutcomeUnknown);
             return None;
         }
         // A stopped store decides conditions on what it appended, and the model cannot know that.

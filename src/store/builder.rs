@@ -6,7 +6,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::base::codec::to_u64;
-use crate::base::limits::{MEMORY_LIMIT_DEFAULT, MEMORY_LIMIT_MIN};
+use crate::base::limits::{MANIFEST_BYTES_DEFAULT, MEMORY_LIMIT_DEFAULT, MEMORY_LIMIT_MIN};
+use crate::base::plant::{Plant, is_planted};
 use crate::base::range::End;
 use crate::base::{Bytes, Error, ErrorKind, KeyspaceId, Lsn, Result, Version};
 use crate::checkpoint::{TableSettings, Tables};
@@ -34,6 +35,7 @@ pub struct StoreBuilder {
     pub(super) runtime: Runtime,
     settings: OpenSettings,
     pub(super) memory_limit: usize,
+    manifest_bytes: u64,
     log_kept: LogKept,
 }
 
@@ -44,6 +46,7 @@ impl StoreBuilder {
             runtime: Runtime::default(),
             settings: OpenSettings::default(),
             memory_limit: MEMORY_LIMIT_DEFAULT,
+            manifest_bytes: MANIFEST_BYTES_DEFAULT,
             log_kept: LogKept::default(),
         }
     }
@@ -55,6 +58,14 @@ impl StoreBuilder {
     #[must_use]
     pub const fn memory_limit(mut self, bytes: usize) -> Self {
         self.memory_limit = if bytes < MEMORY_LIMIT_MIN { MEMORY_LIMIT_MIN } else { bytes };
+        self
+    }
+
+    /// Less memory and smaller manifests than a store may have outside of the crash lab, so that
+    /// a short case has checkpoints, merges and new manifests.
+    #[cfg(feature = "sim")]
+    pub(crate) const fn tiny(mut self, memory_limit: usize, manifest_bytes: u64) -> Self {
+        (self.memory_limit, self.manifest_bytes) = (memory_limit, manifest_bytes);
         self
     }
 
@@ -146,7 +157,9 @@ impl StoreBuilder {
                     let read = ManifestRead::open(&self.path, &self.runtime, identity.store_id)?;
                     let Checkpoint { position, segment } = *read.state().checkpoint();
                     manifest = Some(read);
-                    *replay.borrow_mut() = Replay::behind(position.lsn);
+                    let too_high = is_planted(Plant::ReplayBoundaryTooHigh);
+                    let behind = if too_high { position.lsn.next() } else { position.lsn };
+                    *replay.borrow_mut() = Replay::behind(behind);
                     Ok((position.lsn > Lsn::ZERO).then_some(Standpoint { position, segment }))
                 },
                 &mut |record| replay.borrow_mut().take(record, &directory),
@@ -173,6 +186,7 @@ impl StoreBuilder {
         let settings = TableSettings {
             cache_bytes: self.memory_limit / 2,
             table_bytes: to_u64(self.memory_limit / 4),
+            manifest_bytes: self.manifest_bytes,
         };
         let clean = wal.report().clean;
         Tables::open(&self.path, &self.runtime, store_id, settings, (read, clean, known))

@@ -12,6 +12,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::base::codec::to_u64;
+use crate::base::plant::{Plant, is_planted};
 use crate::base::{Error, ErrorKind, Lsn, Result};
 use crate::checkpoint::{Extent, Tables, Unwanted, Wanted};
 use crate::table::Levels;
@@ -229,8 +230,13 @@ impl Checkpointer {
     /// The order is that of [`Tables`] (C1, C2).
     fn write(&self, frozen: &Frozen) -> Result<()> {
         let lsn = frozen.standpoint.position.lsn;
-        self.wal.sync()?;
+        if !is_planted(Plant::CheckpointAboveDurable) {
+            self.sync_behind(frozen)?;
+        }
         self.wal.begin_work()?;
+        if self.log_kept == LogKept::Needed && is_planted(Plant::LogReleasedBeforeManifest) {
+            self.wal.release(lsn.next())?;
+        }
         let install = &mut |levels: &Arc<Levels>| self.view.tree.install(levels, true);
         let horizon = self.horizon();
         let mut source = frozen.versions();
@@ -254,13 +260,23 @@ impl Checkpointer {
         Ok(())
     }
 
+    /// Makes durable what tables are made of (C2).
+    fn sync_behind(&self, frozen: &Frozen) -> Result<()> {
+        if is_planted(Plant::CheckpointCountsUnsynced) {
+            return self.wal.sync();
+        }
+        self.wal.sync_behind(&frozen.standpoint)
+    }
+
     /// Merges as `extent` says; whether there was something to merge.
     pub(super) fn merge(&self, extent: Extent) -> Result<bool> {
         self.refuse_after_failure()?;
         if self.tables.levels().runs.len() < 2 {
             return Ok(false);
         }
-        self.wal.begin_work()?;
+        if !is_planted(Plant::BeginWorkSkipped) {
+            self.wal.begin_work()?;
+        }
         let oldest = self.requests.lock().oldest().unwrap_or(Lsn::MAX);
         let wanted = Wanted {
             horizon: self.horizon(),

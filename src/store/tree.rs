@@ -6,6 +6,7 @@
 
 use std::sync::Arc;
 
+use crate::base::mark::{Mark, hit};
 use crate::base::range::{End, KeyRange};
 use crate::base::{KeyspaceId, Lsn, Result, Version};
 use crate::table::{Chunk, Levels, join};
@@ -30,7 +31,10 @@ impl Beneath {
     fn newest(&self, keyspace: KeyspaceId, key: &[u8], at: Lsn) -> Result<Option<Version>> {
         let frozen = self.frozen.as_ref();
         match frozen.and_then(|frozen| frozen.memtable.get(keyspace, key, at)) {
-            Some(version) => Ok(Some(version.clone())),
+            Some(version) => {
+                hit(Mark::FrozenRead);
+                Ok(Some(version.clone()))
+            }
             None => self.levels.newest(keyspace, key, at),
         }
     }

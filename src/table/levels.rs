@@ -5,6 +5,7 @@
 
 use std::sync::Arc;
 
+use crate::base::mark::{Mark, hit};
 use crate::base::range::{End, KeyRange};
 use crate::base::{KeyspaceId, Lsn, Result, Version};
 
@@ -100,6 +101,13 @@ impl Levels {
         self.runs.is_empty()
     }
 
+    /// The newest version in any of them.
+    fn last_lsn(&self) -> Lsn {
+        let tables = self.runs.iter().flat_map(|run| &run.tables);
+        let last = tables.map(|placed| placed.table.contents().lsns.1).max();
+        last.unwrap_or(Lsn::ZERO)
+    }
+
     /// The newest version of a key at or below `at`.
     ///
     /// # Errors
@@ -129,6 +137,9 @@ impl Levels {
         at: Lsn,
         ends: (End, usize),
     ) -> Result<Chunk> {
+        if cfg!(feature = "sim") && at < self.last_lsn() {
+            hit(Mark::NewerTableRead);
+        }
         let chunks = self.runs.iter().map(|run| run.scan(keyspace, range, at, ends));
         Ok(join(chunks.collect::<Result<_>>()?, ends.0))
     }

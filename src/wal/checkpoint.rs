@@ -119,6 +119,25 @@ impl Wal {
         if is_clean { self.time_mark().map(|_time| ()) } else { Ok(()) }
     }
 
+    /// Makes everything durable that was appended up to a standpoint, also records that are no
+    /// commits: a checkpoint counts them.
+    ///
+    /// # Durability
+    /// Durable on return.
+    ///
+    /// # Errors
+    /// As [`Wal::sync`].
+    ///
+    /// # Cost
+    /// One sync, shared with whoever commits at the same time; none if it was durable.
+    pub fn sync_behind(&self, standpoint: &Standpoint) -> Result<()> {
+        let mut state = self.shared.lock();
+        state.refuse_if_stopped()?;
+        // What is not durable is in the group that fills, or in one that ends before it.
+        let is_durable = state.durable.seq >= standpoint.position.seq;
+        if is_durable { Ok(()) } else { self.shared.sync_filling(&mut state) }
+    }
+
     /// Lets no close of this life be a clean one, because something beside the log is in doubt.
     pub fn distrust(&self) {
         self.shared.lock().distrusted = true;

@@ -129,6 +129,8 @@ fn walk_from(
         }
         replay(record)
     })?;
+    let is_behind = walked.first.segment == standpoint.segment;
+    hit(if is_behind { Mark::ReplayBegunBehind } else { Mark::ReplayFellBack });
     let first = &walked.first.position;
     standpoint.compare(first.lsn, first.chain)?;
     if walked.damage.is_none() {

@@ -7,8 +7,9 @@ use std::sync::Arc;
 
 use jidoka::base::Result;
 use jidoka::store::{Batch, Keyspace, LogKept, Snapshot, Store, StoreBuilder};
-use jidoka::vfs::memory::{MemoryVfs, Operation, runtime};
+use jidoka::vfs::memory::{CrashMode, MemoryVfs, Operation, runtime};
 use jidoka::vfs::sync::Mutex;
+use jidoka::wal::Durability;
 
 use crate::model::{STORE, images};
 
@@ -344,6 +345,98 @@ fn readers_see_whole_commits_while_threads_write_checkpoints_and_merges() {
         let mut seen = commits;
         watch(&store, pair, &mut seen);
     }
+}
+
+#[test]
+fn a_checkpoint_counts_only_records_that_are_durable() {
+    let disk = MemoryVfs::new();
+    let mut batch = numbered(1);
+    batch.durability(Durability::Buffered);
+    builder(&disk, 1).open().unwrap().commit(batch).unwrap();
+    let disk = disk.kill();
+    let store = builder(&disk, 2).open().unwrap();
+    // The keeper's mark is behind the commit, and nobody has asked to sync it.
+    while store.step().unwrap() {}
+    let taken = Arc::new(Mutex::new(Vec::new()));
+    let sink = Arc::clone(&taken);
+    disk.set_observer(Box::new(move |disk: &MemoryVfs, operation: &Operation| {
+        sink.lock().extend(images(disk, operation.number));
+    }));
+    store.checkpoint().unwrap();
+    disk.clear_observer();
+    let taken = std::mem::take(&mut *taken.lock());
+    assert!(taken.len() > 50, "{}", taken.len());
+    for (name, _, image) in taken {
+        let store = builder(&image, 3).open().unwrap();
+        store.commit(numbered(2)).unwrap();
+        store.checkpoint().unwrap_or_else(|error| panic!("{name}: {error:?}"));
+    }
+}
+
+/// Bytes of all files of a store, and how many there are.
+fn size(disk: &MemoryVfs) -> (u64, usize) {
+    let files = disk.files();
+    (files.iter().map(|(_, bytes)| bytes).sum(), files.len())
+}
+
+/// Every life commits, checkpoints and merges, and ends with a crash at another of its operations.
+#[test]
+fn a_hundred_crash_loops_do_not_grow_the_store() {
+    let mut disk = MemoryVfs::new();
+    let (mut acknowledged, mut sizes) = (0, Vec::new());
+    for life in 0..100_u64 {
+        let builder = builder(&disk, life).segment_bytes(16 << 10).log_kept(LogKept::Needed);
+        let store = builder.open().unwrap();
+        let last = store.get(&keyspace(), b"last").unwrap();
+        let mut last = last.map_or(0, |last| u64::from_le_bytes((*last.value).try_into().unwrap()));
+        assert!(last >= acknowledged, "life {life}: {acknowledged} was acknowledged, not {last}");
+        compare(&store.snapshot(), &numbered_model(last), &format!("life {life}"));
+        let taken = Arc::new(Mutex::new(None));
+        let (sink, mut left) = (Arc::clone(&taken), 1 + life * 7 % 61);
+        disk.set_observer(Box::new(move |disk: &MemoryVfs, operation: &Operation| {
+            left = left.wrapping_sub(1);
+            if left == 0 {
+                let seed = operation.number;
+                let crash = CrashMode::Random { seed, keep_per_256: 128 };
+                *sink.lock() =
+                    Some(if seed % 3 == 0 { disk.kill() } else { disk.crash_with(crash) });
+            }
+        }));
+        for step in 0..30 {
+            if taken.lock().is_some() {
+                break;
+            }
+            last += 1;
+            store.commit(numbered(last)).unwrap();
+            if taken.lock().is_none() {
+                acknowledged = last;
+            }
+            match step % 10 {
+                4 => store.checkpoint().unwrap(),
+                9 => store.compact().unwrap(),
+                _ => {}
+            }
+        }
+        disk.clear_observer();
+        let crashed = taken.lock().take();
+        disk = crashed.unwrap_or_else(|| disk.kill());
+        sizes.push(size(&disk));
+    }
+    let most = |lives: &[(u64, usize)]| {
+        let bytes = lives.iter().map(|(bytes, _)| *bytes).max().unwrap();
+        (bytes, lives.iter().map(|(_, files)| *files).max().unwrap())
+    };
+    let (early, late) = (most(&sizes[..50]), most(&sizes[50..]));
+    assert!(late.0 <= early.0 + (64 << 10) && late.1 <= early.1 + 4, "{early:?}, then {late:?}");
+    assert!(late.1 <= 24, "{late:?}");
+    // Nothing is left of any crash once all is merged and the store is closed.
+    let store = builder(&disk, 1000).segment_bytes(16 << 10).log_kept(LogKept::Needed);
+    let store = store.open().unwrap();
+    store.compact().unwrap();
+    store.close().unwrap();
+    let names = disk.files().into_iter().map(|(path, _)| path.display().to_string());
+    let names: Vec<String> = names.filter(|name| !name.contains("/wal/")).collect();
+    assert!(names.len() <= 5, "{names:?}");
 }
 
 #[test]
