@@ -12,23 +12,23 @@ use jidoka::vfs::sync::Mutex;
 
 use crate::model::{STORE, images};
 
-type Model = BTreeMap<Vec<u8>, Vec<u8>>;
+pub(crate) type Model = BTreeMap<Vec<u8>, Vec<u8>>;
 
-fn builder(disk: &MemoryVfs, seed: u64) -> StoreBuilder {
+pub(crate) fn builder(disk: &MemoryVfs, seed: u64) -> StoreBuilder {
     let builder = Store::builder(Path::new(STORE)).runtime(runtime(disk, seed));
     // The least there is: tables of 16 KiB, a cache that holds few of their blocks.
     builder.segment_bytes(64 << 10).memory_limit(0)
 }
 
-fn keyspace() -> Keyspace {
+pub(crate) fn keyspace() -> Keyspace {
     Keyspace::new("parts").unwrap()
 }
 
 /// Numbers that look random.
-struct Numbers(u64);
+pub(crate) struct Numbers(pub(crate) u64);
 
 impl Numbers {
-    fn below(&mut self, limit: u64) -> u64 {
+    pub(crate) fn below(&mut self, limit: u64) -> u64 {
         self.0 =
             self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         (self.0 >> 33) % limit
@@ -36,7 +36,7 @@ impl Numbers {
 }
 
 /// One commit of a few changes, made of `store` and of `model` alike.
-fn change(store: &Store, model: &mut Model, numbers: &mut Numbers) {
+pub(crate) fn change(store: &Store, model: &mut Model, numbers: &mut Numbers) {
     let mut batch = Batch::new();
     for _ in 0..=numbers.below(4) {
         let key = format!("{:03}", numbers.below(300)).into_bytes();
@@ -63,7 +63,7 @@ fn all(snapshot: &Snapshot, range: (Bound<Vec<u8>>, Bound<Vec<u8>>)) -> Vec<(Vec
     forward
 }
 
-fn compare(snapshot: &Snapshot, model: &Model, what: &str) {
+pub(crate) fn compare(snapshot: &Snapshot, model: &Model, what: &str) {
     let everything = (Bound::Unbounded, Bound::Unbounded);
     let expected: Vec<_> = model.iter().map(|(key, value)| (key.clone(), value.clone())).collect();
     assert_eq!(all(snapshot, everything), expected, "{what}");
@@ -220,7 +220,7 @@ fn crash_images(disk: &MemoryVfs, kept: LogKept) -> Vec<(String, MemoryVfs, u64,
     std::mem::take(&mut *taken.lock())
 }
 
-fn numbered(number: u64) -> Batch {
+pub(crate) fn numbered(number: u64) -> Batch {
     let mut batch = Batch::new();
     batch.put(&keyspace(), b"last", &number.to_le_bytes());
     let key = format!("{:02}", number % 20).into_bytes();
@@ -233,7 +233,7 @@ fn numbered(number: u64) -> Batch {
 }
 
 /// What is in a store after so many of these commits.
-fn numbered_model(last: u64) -> Model {
+pub(crate) fn numbered_model(last: u64) -> Model {
     let mut model = Model::new();
     for number in 1..=last {
         model.insert(b"last".to_vec(), number.to_le_bytes().to_vec());
