@@ -197,6 +197,26 @@ fn a_rename_does_not_mix_files_and_directories() {
 }
 
 #[test]
+fn a_linked_file_has_two_names_and_keeps_its_bytes_until_both_are_gone() {
+    on_both(|place| {
+        let file = place.create("a", b"bytes");
+        place.vfs.create_dir(&place.path("d")).unwrap();
+        let link = |from, to| place.vfs.link(&place.path(from), &place.path(to));
+        let kind = |from, to| link(from, to).unwrap_err().kind();
+        link("a", "d/b").unwrap();
+        assert_eq!(file.names().unwrap(), 2);
+        assert_eq!(kind("a", "d/b"), ErrorKind::AlreadyExists);
+        assert_eq!(kind("x", "c"), ErrorKind::NotFound);
+        assert_eq!(kind("a", "x/c"), ErrorKind::NotFound);
+        assert!(link("d", "e").is_err(), "a directory has one name");
+        file.write_all_at(b"B", 0).unwrap();
+        place.vfs.remove(&place.path("a")).unwrap();
+        assert_eq!((place.bytes("d/b"), file.names().unwrap()), (b"Bytes".to_vec(), 1));
+        assert_eq!(place.error_of_open("a", OpenMode::Read), ErrorKind::NotFound);
+    });
+}
+
+#[test]
 fn a_removed_file_stays_usable_while_open() {
     on_both(|place| {
         let file = place.create("a", b"abc");

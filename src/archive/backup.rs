@@ -45,7 +45,9 @@ pub struct BackupReport {
 /// - `Locked`: another backup writes to `dest`.
 /// - `Diverged`: the copy is of another store, or of another history of this one; or it holds
 ///   commits that a truncation took back since.
-/// - `Expired`: the log begins behind the end of the copy by now.
+/// - `Expired`: the log begins behind the end of the copy by now; or there is no copy yet, and it
+///   does not begin with the first commit. [`Store::copy_to`](crate::store::Store::copy_to) copies
+///   such a store.
 /// - `Corrupt`: the store's log or the copy is damaged. `Full`, `Io`, `Unsupported`.
 ///
 /// # Cost
@@ -112,8 +114,9 @@ fn reach(store: &Path, runtime: &Runtime, head: Lsn) -> Result<LogReader> {
         };
         let what = if head == Lsn::ZERO {
             format!(
-                "the log begins at commit {oldest} by now, and a copy begins at the first; go on \
-                 with a copy that was made before"
+                "the log begins at commit {oldest}, and a backup begins with the first; go on \
+                 with one that was made before, or use Store::copy_to; a store that keeps its \
+                 whole log (LogKept::All) can be backed up at any time"
             )
         } else {
             format!(

@@ -4,7 +4,8 @@
 //! these ([`Tables::write_checkpoint`]); the log remembers the edit, and need not be replayed from
 //! before it. A merge ([`Tables::merge`]) writes some runs of tables into one, without the versions
 //! that nobody can ask for. Which versions stay is decided in `merge`, which runs are merged in
-//! `plan`; both are pure. What a crash leaves is looked after in `sweep`.
+//! `plan`; both are pure. What a crash leaves is looked after in `sweep`. [`Tables::pin`] is
+//! how another store gets the same tables (`copy`).
 //!
 //! Invariants, cited where they rule:
 //!
@@ -15,13 +16,16 @@
 //!
 //! A checkpoint must never know: visibility, documents, who reads.
 
+mod copy;
 mod merge;
 mod output;
 mod plan;
+mod removals;
 mod run_cursor;
 mod sweep;
 mod tables;
 
+pub use copy::{Pinned, TablesCopied, begin_copy};
 pub use merge::{Keep, Source};
 pub use plan::Extent;
 pub use tables::{

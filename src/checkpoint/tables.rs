@@ -32,6 +32,7 @@ use crate::wal::Standpoint;
 use super::merge::{Keep, Source, merge};
 use super::output::{Output, TableDir};
 use super::plan::{Extent, level_of_output, runs_to_merge};
+use super::removals::Removals;
 use super::run_cursor::RunCursor;
 use super::sweep::{remove_orphans, set_aside_orphans};
 
@@ -51,8 +52,8 @@ pub struct TableSettings {
 
 /// What is listed, and open.
 #[derive(Debug)]
-struct Installed {
-    manifest: Manifest,
+pub(super) struct Installed {
+    pub(super) manifest: Manifest,
     open: BTreeMap<u64, Arc<Table>>,
     levels: Arc<Levels>,
 }
@@ -63,11 +64,12 @@ struct Installed {
 /// A checkpoint and a merge may run at the same time, but no two of either.
 #[derive(Debug)]
 pub struct Tables {
-    dir: TableDir,
-    runtime: Runtime,
+    pub(super) dir: TableDir,
+    pub(super) runtime: Runtime,
     cache: Arc<Cache>,
     next: AtomicU64,
-    installed: Mutex<Installed>,
+    pub(super) installed: Mutex<Installed>,
+    pub(super) removals: Removals,
     checkpointing: Mutex<()>,
     merging: Mutex<()>,
 }
@@ -140,6 +142,7 @@ impl Tables {
             cache,
             next,
             installed: Mutex::new(Installed { manifest, open, levels }),
+            removals: Removals::default(),
             checkpointing: Mutex::new(()),
             merging: Mutex::new(()),
         })
@@ -247,7 +250,8 @@ impl Tables {
     /// Whoever reads them still has them open; what cannot be removed now is an orphan.
     fn remove(&self, tables: &[&Arc<ListedTable>]) {
         for table in tables {
-            let _left = self.dir.vfs.remove(&self.dir.path.join(file_name(table.number)));
+            let file = self.dir.path.join(file_name(table.number));
+            self.removals.remove(self.dir.vfs.as_ref(), file);
         }
     }
 

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use crate::base::limits::{
     DROPS_MAX, KEY_BYTES_MAX, LEVELS, MANIFEST_PAYLOAD_BYTES_MAX, TABLES_MAX,
 };
-use crate::base::{KeyspaceId, Lsn};
+use crate::base::{KeyspaceId, Lsn, SegmentNumber};
 
 use super::change::{Change, Checkpoint, ListedTable};
 
@@ -90,9 +90,20 @@ impl State {
         self.next_table
     }
 
+    /// The changes that make this state out of the empty one, for a store whose log begins behind
+    /// its checkpoint, in `segment`.
+    #[must_use]
+    pub fn listing(&self, segment: SegmentNumber) -> Vec<Change> {
+        self.changes(Checkpoint { segment, ..self.checkpoint })
+    }
+
     /// The changes that make this state out of the empty one.
     pub(super) fn snapshot(&self) -> Vec<Change> {
-        let checkpoint = Change::Checkpoint(self.checkpoint);
+        self.changes(self.checkpoint)
+    }
+
+    fn changes(&self, checkpoint: Checkpoint) -> Vec<Change> {
+        let checkpoint = Change::Checkpoint(checkpoint);
         let drops = self.drops().map(|(keyspace, lsn)| Change::DropKeyspace(keyspace, lsn));
         let tables = self.tables().map(|table| Change::AddTable(Arc::clone(table)));
         let next = Change::NextTable(self.next_table);

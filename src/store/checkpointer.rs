@@ -83,7 +83,7 @@ pub(super) struct Checkpointer {
     pub(super) wal: Arc<Wal>,
     pub(super) view: Arc<View>,
     pub(super) requests: Arc<Mutex<Requests>>,
-    tables: Tables,
+    pub(super) tables: Tables,
     log_kept: LogKept,
     /// The commit of the newest checkpoint whose mark is durable in the log.
     marked: AtomicU64,

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::base::Result;
-use crate::checkpoint::Extent;
+use crate::checkpoint::{Extent, Tables};
 use crate::vfs::sync::Mutex;
 use crate::vfs::sync::atomic::{AtomicBool, Ordering};
 use crate::vfs::{Background, thread};
@@ -136,6 +136,15 @@ impl Jobs {
             return self.checkpointer.merge(Extent::Busy);
         }
         Ok(false)
+    }
+
+    /// The tables of the store.
+    ///
+    /// # Errors
+    /// `Poisoned` after the manifest failed.
+    pub(super) fn tables(&self) -> Result<&Tables> {
+        self.checkpointer.refuse_after_failure()?;
+        Ok(&self.checkpointer.tables)
     }
 
     pub(super) fn checkpoint(&self) -> Result<()> {

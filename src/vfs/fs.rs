@@ -76,6 +76,19 @@ pub trait Vfs: Debug + Send + Sync {
     /// As the file system says.
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()>;
 
+    /// Gives the file `from` the further name `to`, in any directory of the same file system.
+    ///
+    /// # Durability
+    /// Durable after [`Vfs::sync_dir`] of the directory of `to`, with what of its bytes was synced.
+    ///
+    /// # Errors
+    /// `Unsupported`, `CrossesDevices`, `PermissionDenied` or `TooManyLinks` where a file cannot
+    /// have both names; `AlreadyExists` when `to` is taken; else as the file system says.
+    fn link(&self, from: &Path, to: &Path) -> io::Result<()> {
+        let _ = (from, to);
+        Err(io::ErrorKind::Unsupported.into())
+    }
+
     /// Removes the name of a file.
     ///
     /// # Durability
@@ -100,7 +113,7 @@ pub trait Vfs: Debug + Send + Sync {
     /// As the file system says; `AlreadyExists` when the name is taken.
     fn create_dir(&self, dir: &Path) -> io::Result<()>;
 
-    /// Makes every name created, renamed or removed in `dir` before this call durable.
+    /// Makes every name created, linked, renamed or removed in `dir` before this call durable.
     ///
     /// # Errors
     /// As the file system says; which names survive a crash is then unknown.

@@ -6,6 +6,7 @@ use super::draft::{Draft, Payload, Writer};
 use super::format::Kind;
 use super::group::Wants;
 use super::log::Wal;
+use super::reader::OwnedRecord;
 use super::room::Asks;
 
 /// A restored log is written in groups of about this size.
@@ -29,6 +30,35 @@ pub struct CopiedRecord<'a> {
 }
 
 impl Wal {
+    /// Appends to `copy`, which stands behind `after`, what this log holds behind it up to `last`,
+    /// a durable commit. Gives the bytes of it; durable after [`Wal::sync`] of the copy.
+    ///
+    /// # Errors
+    /// `Corrupt` when this log cannot be read so far; `Diverged` when commits of it are taken back
+    /// meanwhile, or the copy does not stand there; `Full`, `Io`.
+    ///
+    /// # Concurrency
+    /// Commits go on meanwhile, and what is still to be read is not released.
+    pub fn copy_into(&self, copy: &Self, after: Lsn, last: Lsn) -> Result<u64> {
+        let (mut follower, mut copied, mut bytes) = (self.follow(after)?, after, 0);
+        while copied < last {
+            let Some(OwnedRecord { header, payload, .. }) = follower.next_numbered()? else {
+                return Err(follower.lost());
+            };
+            copy.append_copy(&CopiedRecord {
+                kind: header.kind,
+                lsn: header.lsn,
+                writer: Writer { term: header.term, leader: header.leader },
+                time: header.time,
+                chain: header.chain,
+                payload: &payload,
+            })?;
+            copied = header.lsn;
+            bytes += header.record_len();
+        }
+        Ok(bytes)
+    }
+
     /// Appends a commit of another copy at the same position; durable after [`Wal::sync`].
     ///
     /// # Errors

@@ -140,14 +140,7 @@ pub(super) fn create(
         }
         _ => sync_way(dir, runtime)?,
     }
-    let random = |error| Error::io("choose an identity for", dir, error);
-    let identity = Identity {
-        store_id: StoreId(runtime.random().map_err(random)?),
-        segment_bytes: settings.segment_bytes,
-        term: settings.term,
-        created: runtime.clock.now(),
-        ancestors: settings.ancestors.clone(),
-    };
+    let identity = new_identity(dir, runtime, settings)?;
     let segments = SegmentDir::of_store(dir, runtime, &identity);
     if is_planted(Plant::IdentityTooEarly) {
         publish_identity(dir, runtime, &identity)?;
@@ -157,6 +150,22 @@ pub(super) fn create(
         publish_identity(dir, runtime, &identity)?;
     }
     Ok(identity)
+}
+
+/// An identity that no other store has.
+pub(super) fn new_identity(
+    dir: &Path,
+    runtime: &Runtime,
+    settings: &OpenSettings,
+) -> Result<Identity> {
+    let random = |error| Error::io("choose an identity for", dir, error);
+    Ok(Identity {
+        store_id: StoreId(runtime.random().map_err(random)?),
+        segment_bytes: settings.segment_bytes,
+        term: settings.term,
+        created: runtime.clock.now(),
+        ancestors: settings.ancestors.clone(),
+    })
 }
 
 /// Writes the identity file: from here on the directory is a store.

@@ -124,10 +124,25 @@ struct Pin {
     id: u64,
 }
 
+impl Pin {
+    /// Of everything there is.
+    fn new(shared: &Arc<Shared>) -> Self {
+        Self { id: shared.retention.pins.pin(), shared: Arc::clone(shared) }
+    }
+}
+
 impl Drop for Pin {
     fn drop(&mut self) {
         self.shared.retention.pins.unpin(self.id);
     }
+}
+
+/// Keeps everything that the log holds from being released, however much it is, until it is
+/// dropped.
+#[derive(Debug)]
+pub struct Hold {
+    #[expect(dead_code, reason = "held, not read")]
+    pin: Pin,
 }
 
 impl Wal {
@@ -146,7 +161,7 @@ impl Wal {
     pub fn follow(&self, after: Lsn) -> Result<Follower> {
         // Pinned before it is known where it begins, so that this is not released meanwhile.
         let shared = Arc::clone(&self.shared);
-        let pin = Pin { id: shared.retention.pins.pin(), shared: Arc::clone(&shared) };
+        let pin = Pin::new(&shared);
         let (known, end) = {
             let state = shared.lock();
             (state.standing.truncations.clone(), state.position.seq)
@@ -156,6 +171,12 @@ impl Wal {
         let follower = Follower { reader, shared, pin };
         follower.move_pin();
         Ok(follower)
+    }
+
+    /// Keeps everything that is in the log now from being released.
+    #[must_use]
+    pub fn hold(&self) -> Hold {
+        Hold { pin: Pin::new(&self.shared) }
     }
 }
 
@@ -169,6 +190,17 @@ impl Follower {
     /// taken back; the error says which LSN is given next. `Io`, after which it can be tried
     /// again; `Corrupt`, `Unsupported`.
     pub fn next_commit(&mut self) -> Result<Option<OwnedRecord>> {
+        loop {
+            match self.next_numbered()? {
+                Some(record) if record.header.kind != Kind::Commit => {}
+                next => return Ok(next),
+            }
+        }
+    }
+
+    /// The next record that has an LSN of its own, as [`Follower::next_commit`]: beside commits the
+    /// beginnings of terms.
+    pub(super) fn next_numbered(&mut self) -> Result<Option<OwnedRecord>> {
         let before = self.reader.segment_number();
         loop {
             // What becomes durable meanwhile is there at the next call.
@@ -178,10 +210,20 @@ impl Follower {
                 self.move_pin();
             }
             match next {
-                Some(record) if record.header.kind != Kind::Commit => {}
+                Some(record) if !record.header.kind.takes_lsn() => {}
                 next => return Ok(next),
             }
         }
+    }
+
+    /// Why there is no record where a durable one must be.
+    pub(super) fn lost(&mut self) -> Error {
+        let next = self.reader.position().lsn.next();
+        self.reader.check_end().err().unwrap_or_else(|| {
+            let what = "the log cannot be read up to its durable end; verify it, and restore a \
+                        copy";
+            Error::new(ErrorKind::Corrupt, what).at_lsn(next)
+        })
     }
 
     fn move_pin(&self) {

@@ -18,7 +18,7 @@ use super::filler::FILLER_BYTES_MAX;
 use super::format::Kind;
 use super::group::{State, Wants};
 use super::identity::Identity;
-use super::open::{Begin, open};
+use super::open::{Begin, Opened, open};
 use super::reach::Once;
 use super::release::Retention;
 use super::room::Asks;
@@ -81,13 +81,26 @@ impl Wal {
         settings: &OpenSettings,
         (begin, replay): (&mut Begin<'_>, &mut Replay<'_>),
     ) -> Result<Self> {
-        let era = runtime.random().map_err(|error| Error::io("choose an era for", dir, error))?;
+        let era = new_era(dir, runtime)?;
         let mut standing = Standing::default();
         let mut take = |record: &Record<'_>| {
             standing.note(&record.header, record.payload);
             replay(record)
         };
         let opened = open(dir, runtime, settings, (begin, &mut take))?;
+        let log = Self::of((opened, standing), settings, era);
+        if log.shared.lock().has_unclaimed_commits() {
+            log.start_keeper();
+        }
+        Ok(log)
+    }
+
+    /// The log that was opened or made.
+    pub(super) fn of(
+        (opened, standing): (Opened, Standing),
+        settings: &OpenSettings,
+        era: [u8; 16],
+    ) -> Self {
         let writer = Writer { term: opened.identity.term, leader: 0 };
         let pool_max = settings.pool_max(opened.identity.segment_bytes);
         let retention = Retention::new(opened.first, settings.held_bytes_max, pool_max);
@@ -98,7 +111,7 @@ impl Wal {
         state.demand = Demand::new(pool_max);
         let through = Through::new(settings.write_through);
         let shared = Shared::new(opened.segments, writer, era, (state, through), retention);
-        let log = Self {
+        Self {
             shared: Arc::new(shared),
             identity: opened.identity,
             report: opened.report,
@@ -106,11 +119,7 @@ impl Wal {
             keeper_started: Once::new(),
             lock: Mutex::new(Some(opened.lock)),
             closing: Mutex::new(()),
-        };
-        if log.shared.lock().has_unclaimed_commits() {
-            log.start_keeper();
         }
-        Ok(log)
     }
 
     /// Who the store is.
@@ -351,6 +360,11 @@ impl Wal {
             *keeper = thread::spawn("jidoka-log", move || shared.keep()).ok();
         }
     }
+}
+
+/// The id of an era that may begin.
+pub(super) fn new_era(dir: &Path, runtime: &Runtime) -> Result<[u8; 16]> {
+    runtime.random().map_err(|error| Error::io("choose an era for", dir, error))
 }
 
 impl Drop for Wal {

@@ -17,7 +17,8 @@
 //! What a member of a cluster needs of its log is in `cluster`: commits taken back by a marker
 //! ([`truncation`]), votes and committed marks ([`vote`]), folded from the records by `standing`;
 //! its writers are called back (`callback`), and its readers read what is only in memory (`tail`).
-//! What a checkpoint needs of it is in `checkpoint`.
+//! What a checkpoint needs of it is in `checkpoint`; what a copy of the store does in `begun` and
+//! `copied`.
 //!
 //! Invariants, cited where they rule:
 //!
@@ -33,6 +34,7 @@
 mod ahead;
 mod alone;
 mod asynchronous;
+mod begun;
 mod beyond;
 mod callback;
 mod checkpoint;
@@ -94,11 +96,12 @@ mod walk;
 mod write;
 
 pub use asynchronous::Pending;
+pub use begun::make_empty_dir;
 pub use checkpoint::{CheckpointMark, Standpoint};
 pub use commit::{Appended, Appending, Durability};
 pub use copied::CopiedRecord;
 pub use draft::{Draft, Payload, Spot, Writer};
-pub use follow::Follower;
+pub use follow::{Follower, Hold};
 pub use forensic::{LogRead, read_log, read_log_with};
 pub use log::Wal;
 pub use open::{Begin, LOCK_NAME};

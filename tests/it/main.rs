@@ -28,6 +28,7 @@ mod follow;
 mod forensic;
 mod full_disk;
 mod history;
+mod hot_copy;
 mod import;
 mod inspect;
 mod iteration;

@@ -54,7 +54,7 @@ impl Disk {
     pub(super) fn take_space(&self, number: u64, end: u64) -> io::Result<()> {
         let Some(capacity) = self.capacity else { return Ok(()) };
         let grows = end.saturating_sub(self.tree.file(number)?.size());
-        let used: u64 = self.tree.files().iter().map(|(_, size)| size).sum();
+        let used = self.tree.named_bytes();
         let fits = grows == 0 || used + grows <= capacity;
         if fits { Ok(()) } else { Err(io::ErrorKind::StorageFull.into()) }
     }
@@ -202,6 +202,11 @@ impl Vfs for MemoryVfs {
             }
             Ok(())
         })
+    }
+
+    fn link(&self, from: &Path, to: &Path) -> io::Result<()> {
+        let kind = OperationKind::Link;
+        self.operate(kind, to, |disk, _| disk.tree.link(from, to, &mut disk.units))
     }
 
     fn remove(&self, path: &Path) -> io::Result<()> {

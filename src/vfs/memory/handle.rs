@@ -153,6 +153,10 @@ impl File for MemoryFile {
         })
     }
 
+    fn names(&self) -> io::Result<u64> {
+        Ok(self.vfs.disk().tree.names_of(self.number))
+    }
+
     fn size(&self) -> io::Result<u64> {
         self.operate(OperationKind::Size, |disk, _| Ok(disk.tree.file(self.number)?.size()))
     }

@@ -27,6 +27,8 @@ pub enum OperationKind {
     Size,
     /// `rename`; its path is the new one.
     Rename,
+    /// `link`; its path is the new name.
+    Link,
     /// `remove`.
     Remove,
     /// `list`.
@@ -49,6 +51,7 @@ impl OperationKind {
             | Self::Sync
             | Self::SetLen
             | Self::Rename
+            | Self::Link
             | Self::Remove
             | Self::CreateDir
             | Self::SyncDir => true,

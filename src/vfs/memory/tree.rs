@@ -9,6 +9,7 @@ use std::sync::Arc;
 use super::crash::{Fate, Unit};
 use super::directory::{Change, Directory, Entry};
 use super::inode::Inode;
+use crate::base::codec::to_u64;
 
 /// The number of the root directory, which always exists.
 const ROOT: u64 = 0;
@@ -132,6 +133,18 @@ impl Tree {
         Ok(number)
     }
 
+    /// Gives a file one more name.
+    pub(super) fn link(&mut self, from: &Path, to: &Path, units: &mut u64) -> io::Result<()> {
+        let entry = Entry::File(self.find_file(from)?);
+        if self.find(to)?.is_some() {
+            return Err(ErrorKind::AlreadyExists.into());
+        }
+        let (parent, name) = self.split(to)?;
+        let change = Change::Create { name: name.to_owned(), entry };
+        self.directory_mut(parent)?.change(change, units);
+        Ok(())
+    }
+
     pub(super) fn remove(&mut self, path: &Path, units: &mut u64) -> io::Result<()> {
         self.find_file(path)?;
         let (parent, name) = self.split(path)?;
@@ -206,6 +219,26 @@ impl Tree {
         }
         found.sort();
         found
+    }
+
+    /// How many live names a file has.
+    pub(super) fn names_of(&self, number: u64) -> u64 {
+        to_u64(self.named_files().filter(|named| *named == number).count())
+    }
+
+    /// What the live names name, as often as they do.
+    fn named_files(&self) -> impl Iterator<Item = u64> {
+        let names = self.directories.values().flat_map(|directory| directory.names().values());
+        names.filter_map(|entry| match entry {
+            Entry::File(number) => Some(*number),
+            Entry::Directory(_) => None,
+        })
+    }
+
+    /// Bytes of all files that have a name; a file with several counts once.
+    pub(super) fn named_bytes(&self) -> u64 {
+        let files: BTreeSet<u64> = self.named_files().collect();
+        files.iter().filter_map(|number| self.files.get(number)).map(|file| file.size()).sum()
     }
 
     /// Every pending unit, in order.
@@ -325,6 +358,29 @@ mod tests {
         assert!(Arc::ptr_eq(&image.files[&a], &tree.files[&a]));
         assert!(!Arc::ptr_eq(&image.files[&b], &tree.files[&b]));
         assert!(Arc::ptr_eq(&image.directories[&ROOT], &tree.directories[&ROOT]));
+    }
+
+    #[test]
+    fn a_file_with_two_names_is_one_file_and_lives_until_the_last_of_them_goes() {
+        let (mut tree, mut units) = tree();
+        let (a, c) = (Path::new("/a"), Path::new("/c"));
+        let number = tree.find_file(a).unwrap();
+        tree.file_mut(number).unwrap().write(b"xyz", 0, &mut units).unwrap();
+        tree.link(a, c, &mut units).unwrap();
+        assert_eq!(tree.find_file(c).unwrap(), number);
+        assert_eq!(tree.named_bytes(), 3, "counted once");
+        let taken = tree.link(a, Path::new("/b"), &mut units).unwrap_err();
+        assert_eq!(taken.kind(), ErrorKind::AlreadyExists);
+        let mut lost = tree.branch();
+        lost.settle(&mut |_| Fate::Lost);
+        assert!(lost.find_file(c).is_err(), "a name that no sync made durable");
+        tree.remove(a, &mut units).unwrap();
+        tree.sync_directory(Path::new("/")).unwrap();
+        assert!(tree.find_file(a).is_err());
+        assert_eq!(tree.file(tree.find_file(c).unwrap()).unwrap().size(), 3);
+        tree.remove(c, &mut units).unwrap();
+        tree.sync_directory(Path::new("/")).unwrap();
+        assert_eq!((tree.files.len(), tree.named_bytes()), (1, 0));
     }
 
     #[test]
