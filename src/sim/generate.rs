@@ -85,8 +85,8 @@ enum Shape {
     Walk,
 }
 
-fn generate_as(seed: u64, length: u64, shape: Shape) -> Case {
-    let mut dice = Dice::new(seed, STREAM_CONFIG);
+/// What the store of a seed is like.
+fn config(seed: u64, dice: &mut Dice) -> Config {
     let config = Config {
         segment_bytes: dice.pick(&[(5, 8192), (2, 12_288), (1, 16_384)]).unwrap_or(8192),
         images: 1 + dice.below(3),
@@ -110,7 +110,12 @@ fn generate_as(seed: u64, length: u64, shape: Shape) -> Case {
     let segment_bytes = config.segment_bytes + room;
     let tables = tables(seed);
     let config = Config { padded, padded_after, through, slow, segment_bytes, tables, ..config };
-    let config = if tables.is_some() { spread(config) } else { config };
+    if tables.is_some() { spread(config) } else { config }
+}
+
+fn generate_as(seed: u64, length: u64, shape: Shape) -> Case {
+    let mut dice = Dice::new(seed, STREAM_CONFIG);
+    let config = config(seed, &mut dice);
     let mut weights = vec![(40, Kind::Write)];
     let others = [
         (5, Kind::Sync),
@@ -141,7 +146,7 @@ fn generate_as(seed: u64, length: u64, shape: Shape) -> Case {
         })
         .collect();
     add_submits(seed, &style, &mut steps);
-    if tables.is_some() {
+    if config.tables.is_some() {
         add_checkpoints(seed, &mut steps);
     }
     let faults = match shape {

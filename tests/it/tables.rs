@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use jidoka::base::Result;
 use jidoka::store::{Batch, Keyspace, LogKept, Snapshot, Store, StoreBuilder};
-use jidoka::vfs::memory::{CrashMode, MemoryVfs, Operation, runtime};
+use jidoka::vfs::memory::{MemoryVfs, Operation, runtime};
 use jidoka::vfs::sync::Mutex;
 use jidoka::wal::Durability;
 
@@ -371,72 +371,6 @@ fn a_checkpoint_counts_only_records_that_are_durable() {
         store.commit(numbered(2)).unwrap();
         store.checkpoint().unwrap_or_else(|error| panic!("{name}: {error:?}"));
     }
-}
-
-/// Bytes of all files of a store, and how many there are.
-fn size(disk: &MemoryVfs) -> (u64, usize) {
-    let files = disk.files();
-    (files.iter().map(|(_, bytes)| bytes).sum(), files.len())
-}
-
-/// Every life commits, checkpoints and merges, and ends with a crash at another of its operations.
-#[test]
-fn a_hundred_crash_loops_do_not_grow_the_store() {
-    let mut disk = MemoryVfs::new();
-    let (mut acknowledged, mut sizes) = (0, Vec::new());
-    for life in 0..100_u64 {
-        let builder = builder(&disk, life).segment_bytes(16 << 10).log_kept(LogKept::Needed);
-        let store = builder.open().unwrap();
-        let last = store.get(&keyspace(), b"last").unwrap();
-        let mut last = last.map_or(0, |last| u64::from_le_bytes((*last.value).try_into().unwrap()));
-        assert!(last >= acknowledged, "life {life}: {acknowledged} was acknowledged, not {last}");
-        compare(&store.snapshot(), &numbered_model(last), &format!("life {life}"));
-        let taken = Arc::new(Mutex::new(None));
-        let (sink, mut left) = (Arc::clone(&taken), 1 + life * 7 % 61);
-        disk.set_observer(Box::new(move |disk: &MemoryVfs, operation: &Operation| {
-            left = left.wrapping_sub(1);
-            if left == 0 {
-                let seed = operation.number;
-                let crash = CrashMode::Random { seed, keep_per_256: 128 };
-                *sink.lock() =
-                    Some(if seed % 3 == 0 { disk.kill() } else { disk.crash_with(crash) });
-            }
-        }));
-        for step in 0..30 {
-            if taken.lock().is_some() {
-                break;
-            }
-            last += 1;
-            store.commit(numbered(last)).unwrap();
-            if taken.lock().is_none() {
-                acknowledged = last;
-            }
-            match step % 10 {
-                4 => store.checkpoint().unwrap(),
-                9 => store.compact().unwrap(),
-                _ => {}
-            }
-        }
-        disk.clear_observer();
-        let crashed = taken.lock().take();
-        disk = crashed.unwrap_or_else(|| disk.kill());
-        sizes.push(size(&disk));
-    }
-    let most = |lives: &[(u64, usize)]| {
-        let bytes = lives.iter().map(|(bytes, _)| *bytes).max().unwrap();
-        (bytes, lives.iter().map(|(_, files)| *files).max().unwrap())
-    };
-    let (early, late) = (most(&sizes[..50]), most(&sizes[50..]));
-    assert!(late.0 <= early.0 + (64 << 10) && late.1 <= early.1 + 4, "{early:?}, then {late:?}");
-    assert!(late.1 <= 24, "{late:?}");
-    // Nothing is left of any crash once all is merged and the store is closed.
-    let store = builder(&disk, 1000).segment_bytes(16 << 10).log_kept(LogKept::Needed);
-    let store = store.open().unwrap();
-    store.compact().unwrap();
-    store.close().unwrap();
-    let names = disk.files().into_iter().map(|(path, _)| path.display().to_string());
-    let names: Vec<String> = names.filter(|name| !name.contains("/wal/")).collect();
-    assert!(names.len() <= 5, "{names:?}");
 }
 
 #[test]
