@@ -59,6 +59,14 @@ impl State {
         }
     }
 
+    /// [`State::task`] for the keeper's thread: commits that have waited long enough are synced
+    /// before another segment is prepared.
+    fn kept(&self, segment_bytes: u64, before: Option<Seen>) -> Option<Task> {
+        let task = self.task(segment_bytes, before);
+        let waited = before.is_some_and(|before| self.durable.lsn < before.last);
+        if waited && task == Some(Task::Prepare) { Some(Task::Sync) } else { task }
+    }
+
     /// Commits that were answered, or will be, without a sync.
     pub(super) fn has_unsynced_commits(&self) -> bool {
         self.durable.lsn < self.position.lsn
@@ -160,7 +168,11 @@ impl Shared {
                 // The lock was let go of: look again, also whether the log was closed.
                 continue;
             }
-            if let Some(task) = state.task(self.segments.segment_bytes, before.take()) {
+            let due = before.take();
+            if let Some(task) = state.kept(self.segments.segment_bytes, due) {
+                // Beside a writer who never pauses there is always a segment to prepare, and what
+                // is there before it has waited long enough when it is done.
+                before = (task == Task::Prepare).then(|| state.seen());
                 // The log may have been closed meanwhile, and whoever closes waits for this thread.
                 if self.perform(&mut state, task).is_err() && !state.closed {
                     // A full disk is not asked again at once; the commit that needs the segment

@@ -157,7 +157,7 @@ fn no_copy_is_begun_of_a_log_without_its_beginning() {
     assert!(oldest > Lsn(1));
     let error = copy(&disk).unwrap_err();
     assert_eq!((error.kind(), error.place().lsn), (ErrorKind::Expired, Some(oldest)));
-    assert!(error.message().contains("a copy begins at the first"), "{error}");
+    assert!(error.message().contains("a backup begins with the first"), "{error}");
     assert!(disk.list(Path::new(COPY)).is_err(), "nothing was made");
 }
 
