@@ -14,6 +14,10 @@ const WRITES_MAX: u64 = 120;
 /// to rest: then it shows everything, or refuses with a place (R8).
 pub(super) fn misplaced_writes(seed: u64, counts: &mut Counts) -> Option<(Case, Failure)> {
     let mut case = super::generate(seed, 14);
+    // A store with tables needs rules of its own: `docs/crash-lab.md` says what is open.
+    if case.config.tables.is_some() {
+        return None;
+    }
     case.steps.retain(|step| matches!(step.action, Action::Write { .. }));
     case.faults.clear();
     let rest = if seed.is_multiple_of(2) { Rest::Closed } else { Rest::Idle };

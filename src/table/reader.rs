@@ -73,13 +73,15 @@ impl Table {
         };
         let file = match vfs.open(&path, OpenMode::Read) {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-                return Err(damaged("a table that the manifest names is missing"));
+                let what = "a table that the manifest names is missing";
+                return Err(damaged(what).at_offset(0));
             }
             opened => opened.map_err(|error| Error::io("open the table", &path, error))?,
         };
         let size = file.size().map_err(|error| Error::io("read the table", &path, error))?;
         let start = size.checked_sub(to_u64(FOOTER)).filter(|_| size == bytes);
-        let start = start.ok_or_else(|| damaged("a table has another length than it was given"))?;
+        let other = || damaged("a table has another length than it was given").at_offset(size);
+        let start = start.ok_or_else(other)?;
         let mut footer = vec![0; FOOTER];
         let read = file.read_up_to(&mut footer, start);
         let read = read.map_err(|error| Error::io("read the table", &path, error))?;

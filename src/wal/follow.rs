@@ -211,9 +211,18 @@ impl Follower {
             }
             match next {
                 Some(record) if !record.header.kind.takes_lsn() => {}
+                None => return self.nothing_yet().map(|()| None),
                 next => return Ok(next),
             }
         }
+    }
+
+    /// Nothing to give is not the same as nothing left: the file it reads may be that of a
+    /// released segment, which is empty until it is used again.
+    fn nothing_yet(&self) -> Result<()> {
+        let oldest = self.shared.retention.oldest();
+        let next = self.reader.position().lsn.next();
+        if next < oldest { Err(expired(oldest)) } else { Ok(()) }
     }
 
     /// Why there is no record where a durable one must be.
